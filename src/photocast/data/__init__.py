@@ -1,0 +1,23 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The nouns that flow between stages. Frozen; a value that exists is valid."""
+
+from photocast.data.camera import Camera, Distortion
+from photocast.data.capture import Capture, Photo, View
+from photocast.data.mesh import Material, Mesh
+from photocast.data.report import Check, Report
+from photocast.data.scene import Light, Scene
+
+__all__ = [
+    "Camera",
+    "Capture",
+    "Check",
+    "Distortion",
+    "Light",
+    "Material",
+    "Mesh",
+    "Photo",
+    "Report",
+    "Scene",
+    "View",
+]

@@ -1,0 +1,34 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What an engine returns: everything needed to draw the object from any camera."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photocast.data.camera import Camera
+from photocast.data.mesh import Mesh
+
+__all__ = ["Light", "Scene"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Light:
+    """Light from far away, by direction; docs/conventions.md gives the mapping."""
+
+    environment: NDArray[np.float32] = field(
+        default_factory=lambda: np.ones((2, 4, 3), dtype=np.float32)
+    )
+    """Latitude-longitude map, linear radiance, (h, w, 3); row 0 looks up."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """A mesh with its light and the cameras it was made from, all in the capture's world."""
+
+    mesh: Mesh
+    cameras: dict[str, Camera]
+    """By view name."""
+    light: Light = field(default_factory=Light)
+    up: NDArray[np.float64] = field(default_factory=lambda: np.array([0.0, 1.0, 0.0]))
