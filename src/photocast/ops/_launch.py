@@ -20,7 +20,8 @@ import warp as wp
 
 __all__ = ["cpu_threads", "launch", "launch_parts", "part_count", "split"]
 
-wp.config.log_level = wp.LOG_WARNING
+wp.config.log_level = wp.LOG_ERROR
+wp.init()
 
 
 @lru_cache(maxsize=1)
