@@ -103,7 +103,7 @@ def read_colmap(root: Path, folder: Path) -> CameraFile:
     photos = [photo for _, photo in found]
     views = [_view(root, images_path, image, photo, photos, lenses) for image, photo in found]
     others = [other.name for other in sorted(folder.parent.glob("[0-9]*")) if other != folder]
-    warnings = ()
+    warnings: tuple[str, ...] = ()
     if folder.parent.name == "sparse" and others:
         warnings = (
             f"COLMAP made {1 + len(others)} separate models; only sparse/{folder.name} is read.",

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """IDR and NeuS ``cameras*.npz``: ``world_mat_i`` maps the world to pixels, photos in name order.
 
-``world_mat_i`` is K [R | t] as a 4x4 matrix of any scale, split here by RQ decomposition; pixels are
-integer centres (the first at 0, 0), so half a pixel is added. ``scale_mat_i`` maps the unit sphere
-around the object into the world, which gives the object's box; the world itself stays as it is.
+``world_mat_i`` is K [R | t] as a 4x4 matrix of any scale, split here by RQ decomposition; pixels
+are integer centres (the first at 0, 0), so half a pixel is added. ``scale_mat_i`` maps the unit
+sphere around the object into the world, which gives the object's box; the world stays as it is.
 """
 
 import re

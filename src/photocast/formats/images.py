@@ -114,7 +114,7 @@ def _is_deep_colour(path: Path, image: Image.Image) -> bool:
         with path.open("rb") as file:
             return file.read(25)[24:] == b"\x10"
     bits = getattr(image, "tag_v2", {}).get(258, (8,))
-    return max(bits if isinstance(bits, tuple) else (bits,)) > 8
+    return bool(max(bits if isinstance(bits, tuple) else (bits,)) > 8)
 
 
 def _read_deep(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
@@ -138,10 +138,11 @@ def _grey_to_bytes(array: NDArray[np.generic]) -> NDArray[np.uint8]:
     if array.dtype == np.uint8:
         return array.astype(np.uint8)
     if array.dtype.kind == "f":
-        scaled = np.nan_to_num(array.astype(np.float32)) * 255
+        scaled = np.nan_to_num(array.astype(np.float32)) * np.float32(255)
     else:
-        scaled = array.astype(np.float32) / 257
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+        scaled = array.astype(np.float32) / np.float32(257)
+    found: NDArray[np.uint8] = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    return found
 
 
 def read_mask(path: Path) -> NDArray[np.uint8]:

@@ -110,7 +110,8 @@ def _reaching_border(alike: NDArray[np.uint8]) -> NDArray[np.uint8]:
     reaching = np.zeros(int(labels.max()) + 1, np.uint8)
     reaching[rim] = 1
     reaching[0] = 0
-    return reaching[labels]
+    found: NDArray[np.uint8] = reaching[labels]
+    return found
 
 
 def _holes(
@@ -130,7 +131,8 @@ def _without_specks(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     sizes[0] = 0
     keep = sizes >= _SPECK_SHARE * max(1, int(sizes.max()))
     keep[0] = False
-    return keep[labels].astype(np.uint8)
+    kept: NDArray[np.uint8] = keep[labels].astype(np.uint8)
+    return kept
 
 
 def _soft_edge(

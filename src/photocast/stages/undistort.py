@@ -102,13 +102,15 @@ def source_pixels(source: Camera, target: Camera) -> NDArray[np.float32]:
 @lru_cache(maxsize=1)
 def _linear_from_srgb() -> NDArray[np.float32]:
     s = np.arange(256) / 255
-    return np.where(s <= 0.04045, s / 12.92, ((s + 0.055) / 1.055) ** 2.4).astype(np.float32)
+    linear = np.where(s <= 0.04045, s / 12.92, ((s + 0.055) / 1.055) ** 2.4)
+    return linear.astype(np.float32)
 
 
 def _srgb_from_linear(linear: NDArray[np.float32]) -> NDArray[np.uint8]:
     clipped = np.clip(linear, 0, 1)
     srgb = np.where(clipped <= 0.0031308, 12.92 * clipped, 1.055 * clipped ** (1 / 2.4) - 0.055)
-    return np.rint(srgb * 255).astype(np.uint8)
+    stored: NDArray[np.uint8] = np.rint(srgb * 255).astype(np.uint8)
+    return stored
 
 
 def _straighten(
@@ -196,4 +198,7 @@ def resample_depth(
     smooth = (corners * weights).sum(axis=0)
     # Exact halves take the first corner, so an edge never gives a value that nobody measured.
     nearest = np.take_along_axis(corners, weights.argmax(axis=0)[None], axis=0)[0]
-    return np.where((low > 0) & (high - low <= _EDGE * low), smooth, nearest).astype(np.float32)
+    found: NDArray[np.float32] = np.where(
+        (low > 0) & (high - low <= _EDGE * low), smooth, nearest
+    ).astype(np.float32)
+    return found
