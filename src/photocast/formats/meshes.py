@@ -1,0 +1,105 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Load and save a mesh by the suffix of its file name.
+
+Every file holds the vertices in the capture's own world frame and unit. A GLB adds one root node
+whose rotation turns the world's up to +Y, as glTF viewers expect; ``load_mesh`` skips that
+rotation, so what was saved comes back. The nodes of anybody else's GLB are all applied.
+
+Vertices at equal positions are merged on loading: topology is that of the surface, and unused
+vertices of a GLB with UVs are gone.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photocast.data import Mesh
+from photocast.errors import MeshError
+from photocast.formats.glb_read import read_glb
+from photocast.formats.glb_write import write_glb
+from photocast.formats.obj import read_obj, write_obj
+from photocast.formats.ply import read_ply, write_ply
+from photocast.formats.seams import weld
+from photocast.formats.stl import read_stl, write_stl
+
+__all__ = ["MESH_SUFFIXES", "load_mesh", "mesh_files", "save_mesh"]
+
+_READERS: dict[str, Callable[[bytes, Path], Mesh]] = {
+    ".glb": lambda data, folder: read_glb(data),
+    ".obj": read_obj,
+    ".ply": lambda data, folder: read_ply(data),
+    ".stl": lambda data, folder: read_stl(data),
+}
+
+MESH_SUFFIXES = tuple(_READERS)
+"""What ``load_mesh`` and ``save_mesh`` understand."""
+
+
+def load_mesh(path: Path) -> Mesh:
+    """Read a mesh, in the capture's frame, with equal positions welded.
+
+    Args:
+        path: A ``.glb``, ``.obj``, ``.ply`` or ``.stl`` file. Polygons become triangles.
+
+    Raises:
+        MeshError: The file is missing, damaged, empty or has no triangles.
+    """
+    reader = _READERS[_suffix(path)]
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise MeshError(
+            f"{path} cannot be read ({error.strerror}). Check the path.", code="mesh.missing"
+        ) from error
+    try:
+        if not data:
+            raise MeshError("the file is empty (0 bytes). Export it again.", code="mesh.empty")
+        mesh = reader(data, path.parent)
+        if not len(mesh.faces):
+            raise MeshError(
+                f"{len(mesh.vertices)} vertices but no triangles. A surface is needed, "
+                "not a point cloud.",
+                code="mesh.no_faces",
+            )
+        return weld(mesh)
+    except MeshError as error:
+        raise MeshError(f"{path}: {error}", code=error.code) from error
+
+
+def save_mesh(path: Path, mesh: Mesh, *, up: NDArray[np.floating] | None = None) -> None:
+    """Write a mesh; an OBJ also writes its ``.mtl`` and texture beside it.
+
+    Args:
+        path: The suffix chooses the format; the folder must exist.
+        mesh: PLY holds geometry, UVs and colours but no texture; STL geometry only.
+        up: The world's up direction, for the root rotation of a GLB; +Y if absent.
+    """
+    suffix = _suffix(path)
+    for name, data in mesh_files(mesh, suffix, stem=path.stem, up=up).items():
+        # The name as given, also in capitals; companions are named by the format.
+        place = path if name.endswith(suffix) else path.parent / name
+        place.write_bytes(data)
+
+
+def mesh_files(
+    mesh: Mesh, suffix: str, *, stem: str = "mesh", up: NDArray[np.floating] | None = None
+) -> dict[str, bytes]:
+    """Encode a mesh as the files of one format, by file name; see :func:`save_mesh`."""
+    if suffix == ".glb":
+        return {f"{stem}.glb": write_glb(mesh, up=up)}
+    if suffix == ".obj":
+        return write_obj(mesh, stem=stem)
+    return {f"{stem}{suffix}": write_ply(mesh) if suffix == ".ply" else write_stl(mesh)}
+
+
+def _suffix(path: Path) -> str:
+    suffix = path.suffix.lower()
+    if suffix not in _READERS:
+        raise MeshError(
+            f"{path}: mesh files end in {', '.join(MESH_SUFFIXES)}, not {suffix or 'nothing'!r}.",
+            code="mesh.unknown_format",
+        )
+    return suffix
