@@ -24,7 +24,7 @@ def soup():
 
 @pytest.fixture
 def torus():
-    """A closed mesh in front of two cameras: (clip, faces), perspective, nothing on pixel centres."""
+    """A closed mesh seen by two cameras: (clip, faces)."""
 
     def make(rings: int, sides: int) -> tuple[Tensor, Tensor]:
         u, v = torch.meshgrid(torch.arange(rings), torch.arange(sides), indexing="ij")

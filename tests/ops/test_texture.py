@@ -162,5 +162,5 @@ def test_a_bad_argument_is_named():
         texture(image, uv[..., :1])
     with pytest.raises(ValueError, match=r"uv_da .* \(1, 2, 2, 2\); .* \(1, 2, 2, 2, 2\)"):
         texture(image, uv, uv)
-    with pytest.raises(ValueError, match="mask is torch.int64"):
+    with pytest.raises(ValueError, match=r"mask is torch\.int64"):
         texture(image, uv, mask=torch.zeros((1, 2, 2), dtype=torch.int64))

@@ -21,7 +21,6 @@ from photocast.kernels.rasterize import (
     center_of,
     corner_of,
     cross2,
-    evaluate,
     from_pixel,
     on_clip,
     turned,
@@ -207,12 +206,10 @@ def inflow(
     for axis in range(2):
         if sides[row, column][axis] >= 0:
             depths[axis] = wp.max(-shifts[row, column][axis], 0.0)
-    if column > 0:
-        if sides[row, column - 1][0] >= 0:
-            depths[2] = wp.max(shifts[row, column - 1][0], 0.0)
-    if row % grid.height > 0:
-        if sides[row - 1, column][1] >= 0:
-            depths[3] = wp.max(shifts[row - 1, column][1], 0.0)
+    if column > 0 and sides[row, column - 1][0] >= 0:
+        depths[2] = wp.max(shifts[row, column - 1][0], 0.0)
+    if row % grid.height > 0 and sides[row - 1, column][1] >= 0:
+        depths[3] = wp.max(shifts[row - 1, column][1], 0.0)
     return depths
 
 
@@ -224,13 +221,9 @@ def touches_silhouette(
     own = sides[row, column]
     if own[0] >= 0 or own[1] >= 0:
         return True
-    if column > 0:
-        if sides[row, column - 1][0] >= 0:
-            return True
-    if row % grid.height > 0:
-        if sides[row - 1, column][1] >= 0:
-            return True
-    return False
+    if column > 0 and sides[row, column - 1][0] >= 0:
+        return True
+    return bool(row % grid.height > 0 and sides[row - 1, column][1] >= 0)
 
 
 @wp.func

@@ -211,13 +211,16 @@ def visibility_kernel(
             e0 = line0[0] * x + start0
             e1 = line1[0] * x + start1
             e2 = line2[0] * x + start2
-            if e0 >= zero and e1 >= zero and e2 >= zero:
-                if (e0 > zero or tie0) and (e1 > zero or tie1) and (e2 > zero or tie2):
-                    z = plane[0] * x + (plane[1] * y + plane[2])
-                    if z >= -one and z <= one:
-                        steps = wp.int64((z * half + half) * DEPTH_STEPS)
-                        key = (steps << wp.int64(32)) | wp.int64(face)
-                        wp.atomic_min(keys, view, row, column, key)
+            if (
+                (e0 > zero or (e0 == zero and tie0))
+                and (e1 > zero or (e1 == zero and tie1))
+                and (e2 > zero or (e2 == zero and tie2))
+            ):
+                z = plane[0] * x + (plane[1] * y + plane[2])
+                if z >= -one and z <= one:
+                    steps = wp.int64((z * half + half) * DEPTH_STEPS)
+                    key = (steps << wp.int64(32)) | wp.int64(face)
+                    wp.atomic_min(keys, view, row, column, key)
 
 
 @wp.kernel(enable_backward=False)

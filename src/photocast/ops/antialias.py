@@ -170,9 +170,7 @@ class _Antialias(torch.autograd.Function):
         return blended
 
     @staticmethod
-    def backward(  # type: ignore[override]
-        ctx: Any, grad: Tensor
-    ) -> tuple[Tensor, Tensor | None, None, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None, None, None]:
         color, clip, faces, twins, blended, sides, shifts = ctx.saved_tensors
         views, height, width, channels = color.shape
         rows, surface = views * height, _surface(clip, faces, twins)
@@ -258,7 +256,8 @@ class _TwinPair:
     def line(self, half: int) -> Tensor:
         face, k = divmod(half, 3)
         a, b = self.faces[face][(k + 1) % 3], self.faces[face][(k + 2) % 3]
-        return torch.linalg.cross(self.points[a], self.points[b])
+        through: Tensor = torch.linalg.cross(self.points[a], self.points[b])
+        return through
 
     def corner(self, half: int) -> Tensor:
         return self.points[self.faces[half // 3][half % 3]]
@@ -275,7 +274,8 @@ class _TwinPair:
                 line = self.line(half)
                 steep = abs(line[0]) * self.height >= abs(line[1]) * self.width
                 at_p, at_q = line @ self.p, line @ self.q
-                return at_p / (at_p - at_q) - 0.5 if bool(steep) == (axis == 0) else None
+                place: Tensor = at_p / (at_p - at_q)
+                return place - 0.5 if bool(steep) == (axis == 0) else None
         return None
 
     def silhouette(self, face: int, goal: int, here: Tensor, there: Tensor) -> int | None:

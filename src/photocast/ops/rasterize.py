@@ -109,7 +109,7 @@ class _Rasterize(torch.autograd.Function):
         return bary, depth, face, bary_da
 
     @staticmethod
-    def backward(  # type: ignore[override]
+    def backward(
         ctx: Any, grad_bary: Tensor | None, grad_depth: Tensor | None, *_: Any
     ) -> tuple[Tensor | None, None, None]:
         clip, faces, bary, face = ctx.saved_tensors
