@@ -25,6 +25,7 @@ from photocast.kernels.rasterize import (
     on_clip,
     turned,
 )
+from photocast.kernels.sums import Sums, add_vec4
 
 wp.set_module_options({"enable_backward": False})
 
@@ -297,7 +298,7 @@ def add_side_gradient(
     q: wp.vec2d,
     g: wp.float32,
     part: wp.int32,
-    grad_clip: wp.array3d[wp.vec4],
+    grad_clip: Sums,
 ):
     """Adjoint of crossing: m = e_p / (e_p - e_q) - 1/2 with e = cross2 of the side's two ends."""
     corners = surface.faces[half / 3]
@@ -314,12 +315,11 @@ def add_side_gradient(
     scale = wp.float64(g) / ((at_p - at_q) * (at_p - at_q))
     gp = -at_q * scale
     gq = at_p * scale
-    wp.atomic_add(
-        grad_clip, part, view, ia, on_clip(turned(bp) * gp, p) + on_clip(turned(bq) * gq, q)
-    )
-    wp.atomic_add(
-        grad_clip, part, view, ib, -on_clip(turned(ap) * gp, p) - on_clip(turned(aq) * gq, q)
-    )
+    first = view * surface.clip.shape[1]
+    grad_a = on_clip(turned(bp) * gp, p) + on_clip(turned(bq) * gq, q)
+    grad_b = -on_clip(turned(ap) * gp, p) - on_clip(turned(aq) * gq, q)
+    add_vec4(grad_clip, part, first + ia, grad_a)
+    add_vec4(grad_clip, part, first + ib, grad_b)
 
 
 @wp.kernel(enable_backward=False)
@@ -333,7 +333,7 @@ def antialias_backward_kernel(
     grad: wp.array3d[wp.float32],
     wants_clip: wp.int32,
     grad_color: wp.array3d[wp.float32],  # starts as a copy of grad
-    grad_clip: wp.array3d[wp.vec4],  # part, view, vert
+    grad_clip: Sums,  # row = view * vert count + vertex
 ):
     """Colours gather; vertices of the pixel's own two pairs receive the pull on m."""
     i, column = wp.tid()

@@ -13,6 +13,8 @@ Source: Olano & Greer, Triangle scan conversion using 2D homogeneous coordinates
 
 import warp as wp
 
+from photocast.kernels.sums import Sums, add_vec4
+
 wp.set_module_options({"enable_backward": False})
 
 DEPTH_STEPS = wp.constant(wp.float64(2147483647.0))  # 31 bits, so that the key stays positive
@@ -316,9 +318,9 @@ def rasterize_backward_kernel(
     grad_bary: wp.array2d[wp.vec2],
     grad_depth: wp.array2d[wp.float32],
     has_depth: wp.int32,
-    grad_clip: wp.array3d[wp.vec4],
+    grad_clip: Sums,  # row = view * vert count + vertex
 ):
-    """Adjoint of resolve_kernel with the visibility held fixed; one buffer per part.
+    """Adjoint of resolve_kernel with the visibility held fixed; one table per part.
 
     With q_i = from_pixel(v_i): e_0 = q_1 × q_2 (and cyclic), b_i = e_i / s, s = e_0 + e_1 + e_2.
     dL/de_i = (g_i - Σ_j g_j b_j) / s, and d(a × b) = turned(b) · da - turned(a) · db.
@@ -370,6 +372,7 @@ def rasterize_backward_kernel(
     grad1 = on_clip(turned(q2) * h0 - turned(q0) * h2, p)
     grad2 = on_clip(turned(q0) * h1 - turned(q1) * h0, p)
     direct = wp.vec4(0.0, 0.0, direct_z, direct_w)
-    wp.atomic_add(grad_clip, grid.part, view, corners[0], grad0 + direct * weights[0])
-    wp.atomic_add(grad_clip, grid.part, view, corners[1], grad1 + direct * weights[1])
-    wp.atomic_add(grad_clip, grid.part, view, corners[2], grad2 + direct * weights[2])
+    first = view * clip.shape[1]
+    add_vec4(grad_clip, grid.part, first + corners[0], grad0 + direct * weights[0])
+    add_vec4(grad_clip, grid.part, first + corners[1], grad1 + direct * weights[1])
+    add_vec4(grad_clip, grid.part, first + corners[2], grad2 + direct * weights[2])

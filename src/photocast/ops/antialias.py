@@ -21,7 +21,7 @@ from photocast.kernels.antialias import (
     pairs_kernel,
 )
 from photocast.ops._check import check_faces, check_tensor
-from photocast.ops._launch import as_array, launch_rows, part_count, sum_parts
+from photocast.ops._launch import GradientSums, as_array, launch_rows
 from photocast.ops.rasterize import Raster
 
 __all__ = ["EdgeTopology", "antialias", "antialias_twin", "edge_topology"]
@@ -175,10 +175,9 @@ class _Antialias(torch.autograd.Function):
         views, height, width, channels = color.shape
         rows, surface = views * height, _surface(clip, faces, twins)
         wants_clip = bool(ctx.needs_input_grad[1])
-        grads = clip.new_zeros(
-            (part_count(clip.device), *(clip.shape if wants_clip else (1, 1, 4)))
-        )
         grad = grad.contiguous()
+        count = clip.shape[0] * clip.shape[1] if wants_clip else 0
+        sums = GradientSums(count, 4, [grad], shared=False)
         grad_color = grad.clone()
         launch_rows(
             antialias_backward_kernel,
@@ -193,11 +192,11 @@ class _Antialias(torch.autograd.Function):
                 grad.view(rows, width, channels),
                 int(wants_clip),
                 grad_color.view(rows, width, channels),
-                (grads, wp.vec4),
+                sums.struct,
             ],
             clip.device,
         )
-        return grad_color, sum_parts(grads) if wants_clip else None, None, None, None, None
+        return grad_color, sums.total(clip.shape) if wants_clip else None, None, None, None, None
 
 
 def antialias_twin(

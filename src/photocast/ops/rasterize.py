@@ -20,7 +20,7 @@ from photocast.kernels.rasterize import (
     visibility_kernel,
 )
 from photocast.ops._check import check_faces, check_tensor
-from photocast.ops._launch import bands, launch_parts, launch_rows, part_count, split, sum_parts
+from photocast.ops._launch import GradientSums, bands, launch_parts, launch_rows, part_count, split
 
 __all__ = ["Raster", "rasterize", "rasterize_twin"]
 
@@ -119,7 +119,8 @@ class _Rasterize(torch.autograd.Function):
         rows = views * height
         given = torch.zeros_like(bary) if grad_bary is None else grad_bary.contiguous()
         slope = face.view(torch.float32) if grad_depth is None else grad_depth.contiguous()
-        grads = clip.new_zeros((part_count(clip.device), *clip.shape))
+        upstream = [g for g in (grad_bary, grad_depth) if g is not None]
+        sums = GradientSums(clip.shape[0] * clip.shape[1], 4, upstream, shared=False)
         launch_rows(
             rasterize_backward_kernel,
             (views, height, width),
@@ -132,11 +133,11 @@ class _Rasterize(torch.autograd.Function):
                 (given.view(rows, width, 2), wp.vec2),
                 slope.view(rows, width),
                 int(grad_depth is not None),
-                (grads, wp.vec4),
+                sums.struct,
             ],
             clip.device,
         )
-        return sum_parts(grads), None, None
+        return sums.total(clip.shape), None, None
 
 
 def _draw(clip: Tensor, faces: Tensor, keys: Tensor) -> None:
