@@ -158,25 +158,26 @@ def texture_kernel(
     bias: wp.float32,
     values: wp.array3d[wp.float32],
 ):
-    i, column = wp.tid()
+    i, slot = wp.tid()
     row = grid.part + i * grid.parts
-    channels = texels.shape[1]
-    if has_seen != 0 and seen[row, column] < 0:
+    for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
+        channels = texels.shape[1]
+        if has_seen != 0 and seen[row, column] < 0:
+            for c in range(channels):
+                values[row, column, c] = 0.0
+            continue
+        level = wp.float32(0.0)
+        if trilinear != 0:
+            level = level_of(levels, uv_da[row, column], bias)
+        low = wp.int32(level)
+        share = level - wp.float32(low)
+        tap = tap_at(levels, low, uv[row, column])
         for c in range(channels):
-            values[row, column, c] = 0.0
-        return
-    level = wp.float32(0.0)
-    if trilinear != 0:
-        level = level_of(levels, uv_da[row, column], bias)
-    low = wp.int32(level)
-    share = level - wp.float32(low)
-    tap = tap_at(levels, low, uv[row, column])
-    for c in range(channels):
-        values[row, column, c] = blend(texels, tap, c) * (1.0 - share)
-    if share > 0.0:
-        tap = tap_at(levels, low + 1, uv[row, column])
-        for c in range(channels):
-            values[row, column, c] = values[row, column, c] + blend(texels, tap, c) * share
+            values[row, column, c] = blend(texels, tap, c) * (1.0 - share)
+        if share > 0.0:
+            tap = tap_at(levels, low + 1, uv[row, column])
+            for c in range(channels):
+                values[row, column, c] = values[row, column, c] + blend(texels, tap, c) * share
 
 
 @wp.func
@@ -250,28 +251,29 @@ def texture_backward_kernel(
     So texels are summed in pixel order whatever the number of parts, without a private copy of
     the texture per part. The uv gradient of a pixel is written by the part that owns its row.
     """
-    row, column = wp.tid()
-    owner = row % grid.parts == grid.part and wants_uv != 0
-    if has_seen != 0 and seen[row, column] < 0:
-        if owner:
-            grad_uv[row, column] = wp.vec2(0.0, 0.0)
-        return
-    level = wp.float32(0.0)
-    if trilinear != 0:
-        level = level_of(levels, uv_da[row, column], bias)
-    low = wp.int32(level)
-    share = level - wp.float32(low)
-    tap = tap_at(levels, low, uv[row, column])
-    if wants_texels != 0:
-        spread(grad_values, row, column, tap, 1.0 - share, grid, grad_texels)
-    slope = wp.vec2(0.0, 0.0)
-    if owner:
-        slope = slope_of(texels, levels, low, tap, grad_values, row, column) * (1.0 - share)
-    if share > 0.0:
-        tap = tap_at(levels, low + 1, uv[row, column])
+    row, slot = wp.tid()
+    for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
+        owner = row % grid.parts == grid.part and wants_uv != 0
+        if has_seen != 0 and seen[row, column] < 0:
+            if owner:
+                grad_uv[row, column] = wp.vec2(0.0, 0.0)
+            continue
+        level = wp.float32(0.0)
+        if trilinear != 0:
+            level = level_of(levels, uv_da[row, column], bias)
+        low = wp.int32(level)
+        share = level - wp.float32(low)
+        tap = tap_at(levels, low, uv[row, column])
         if wants_texels != 0:
-            spread(grad_values, row, column, tap, share, grid, grad_texels)
+            spread(grad_values, row, column, tap, 1.0 - share, grid, grad_texels)
+        slope = wp.vec2(0.0, 0.0)
         if owner:
-            slope += slope_of(texels, levels, low + 1, tap, grad_values, row, column) * share
-    if owner:
-        grad_uv[row, column] = slope
+            slope = slope_of(texels, levels, low, tap, grad_values, row, column) * (1.0 - share)
+        if share > 0.0:
+            tap = tap_at(levels, low + 1, uv[row, column])
+            if wants_texels != 0:
+                spread(grad_values, row, column, tap, share, grid, grad_texels)
+            if owner:
+                slope += slope_of(texels, levels, low + 1, tap, grad_values, row, column) * share
+        if owner:
+            grad_uv[row, column] = slope

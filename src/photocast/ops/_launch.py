@@ -124,7 +124,8 @@ def launch_rows(
     """Run a per-pixel kernel over a batch of images, rows dealt out to the parts in turn.
 
     Args:
-        kernel: Takes (k, column) as thread index and works on row ``grid.part + k * grid.parts``.
+        kernel: Takes (k, slot) as thread index and works on row ``grid.part + k * grid.parts``,
+            columns from ``slot * grid.span`` on.
         shape: Views, height, width.
         inputs: Kernel parameters for one part, given its grid.
         device: Where the tensors live.
@@ -132,12 +133,14 @@ def launch_rows(
     """
     views, height, width = shape
     rows, parts = views * height, part_count(device)
+    span = width if device.type == "cpu" else 1
     jobs = []
     for part in range(parts):
         grid = Grid()
         grid.height, grid.width, grid.part, grid.parts = height, width, part, parts
+        grid.span = span
         count = rows if every_row else len(range(part, rows, parts))
-        jobs.append(((count, width), inputs(grid)))
+        jobs.append(((count, -(-width // span)), inputs(grid)))
     launch_parts(kernel, jobs, device)
 
 

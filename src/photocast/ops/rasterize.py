@@ -145,7 +145,7 @@ def _draw(clip: Tensor, faces: Tensor, keys: Tensor) -> None:
     device = clip.device
     mesh = [(clip, wp.vec4), (faces, wp.vec3i)]
     grid = Grid()
-    grid.height, grid.width, grid.part, grid.parts = height, width, 0, 1
+    grid.height, grid.width = height, width
     boxes = torch.empty((views, len(faces), 4), dtype=torch.int32, device=device)
     launch_parts(
         boxes_kernel,
