@@ -17,13 +17,23 @@ from photocast.data import Camera, Photo
 from photocast.errors import CameraError
 from photocast.geometry.frames import invert_rigid, look_at_point
 
-__all__ = ["HYPOTHESES", "Agreement", "Silhouette", "check_agreement", "object_box", "silhouettes"]
+__all__ = [
+    "HYPOTHESES",
+    "Agreement",
+    "Silhouette",
+    "changed_pose",
+    "check_agreement",
+    "object_box",
+    "require_agreement",
+    "silhouettes",
+]
 
 Array = NDArray[np.float64]
 
 MASK_SIZE = 128
 """Longer side of the reduced masks [px]."""
 _GRID = 40  # cells along the longest side of the box
+_USELESS = 0.4  # cameras that explain less than this share of the masks are wrong
 _BAD_VIEW = 0.5  # a view that explains less of its mask than this is left out
 
 FLIPS = {
@@ -134,6 +144,30 @@ def check_agreement(photos: Sequence[Photo]) -> Agreement:
         suggestion=_in_words(*best) if better else "",
         suggestion_score=best_score if better else 0.0,
     )
+
+
+def require_agreement(photos: Sequence[Photo]) -> Agreement:
+    """Refuse cameras that do not fit the masks, saying which change would.
+
+    Raises:
+        CameraError: Another axis convention fits much better, or none fits at all.
+    """
+    found = check_agreement(photos)
+    if found.suggestion:
+        raise CameraError(
+            f"The cameras explain only {found.score:.0%} of the masks; with {found.suggestion} it "
+            f"would be {found.suggestion_score:.0%}. Export the cameras with the axes of their "
+            "format.",
+            code="camera.axes",
+        )
+    if found.score < _USELESS:
+        raise CameraError(
+            f"The cameras explain only {found.score:.0%} of the masks, and no change of axes "
+            "helps. The photos may be in another order than the cameras, or the masks show "
+            "something else.",
+            code="camera.masks_disagree",
+        )
+    return found
 
 
 def _in_words(inverted: bool, flip: str) -> str:
