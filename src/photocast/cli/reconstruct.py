@@ -33,7 +33,10 @@ class Device(str, Enum):
 
 def reconstruct(
     capture: Annotated[
-        Path, typer.Argument(help="Folder of photos, with cameras and masks if you have them.")
+        Path,
+        typer.Argument(
+            metavar="CAPTURE", help="Folder of photos, with cameras and masks if you have them."
+        ),
     ],
     out: Annotated[
         Path | None,

@@ -25,11 +25,11 @@ from photocast.ops.texture import MipPyramid, mip_pyramid, texture
 __all__ = ["Drawable", "Rendered", "Style", "clip_from_camera", "draw", "drawable", "render_view"]
 
 Style = Literal["color", "clay", "normal", "depth"]
-"""Base colour as it is; grey under a lamp beside the camera; camera-space normals; near is bright."""
+"""Base colour as it is; grey under a lamp beside the camera; camera-space normals; near bright."""
 
 # Towards a lamp above the camera's left shoulder (camera frame), and how the light is shared.
 _KEY = np.array([-0.45, -0.65, -0.6]) / np.linalg.norm([-0.45, -0.65, -0.6])
-_CLAY, _AMBIENT, _HEAD_SHARE, _KEY_SHARE = 0.75, 0.06, 0.42, 0.52
+_CLAY, _AMBIENT, _HEAD_SHARE, _KEY_SHARE = 0.62, 0.03, 0.35, 0.62
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,15 +190,18 @@ def _facing_normals(item: Drawable, raster: Raster, camera: Camera) -> Tensor:
 
 
 def _box(image: Tensor, factor: int) -> Tensor:
-    h, w, c = image.shape
-    return image.view(h // factor, factor, w // factor, factor, c).mean(dim=(1, 3))
+    return torch.stack(_samples(image, factor)).mean(dim=0)
 
 
 def _nearest(depth: Tensor, factor: int) -> Tensor:
-    h, w = depth.shape
     far = torch.where(depth > 0, depth, torch.inf)
-    nearest = far.view(h // factor, factor, w // factor, factor).amin(dim=(1, 3))
+    nearest = torch.stack(_samples(far, factor)).amin(dim=0)
     return torch.where(nearest.isinf(), 0.0, nearest)
+
+
+def _samples(image: Tensor, factor: int) -> list[Tensor]:
+    # The factor² pictures that each take one sample of every pixel.
+    return [image[y::factor, x::factor] for y in range(factor) for x in range(factor)]
 
 
 def _developed(premultiplied: Tensor, depth: Tensor, *, linear: bool) -> Rendered:
