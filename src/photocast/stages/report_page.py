@@ -14,7 +14,7 @@ from typing import Any
 from photocast.data import Check, Report
 from photocast.stages.report_style import REPORT_STYLE
 
-__all__ = ["ReportImage", "report_page"]
+__all__ = ["ReportImage", "report_page", "value_text"]
 
 _LONG = 20
 """A table of more views starts folded."""
@@ -113,7 +113,7 @@ def _headlines(checks: Sequence[Check]) -> str:
     by_name = {check.name: check for check in checks}
     found = [(by_name[name], label) for name, label in _HEADLINES if name in by_name]
     facts = "".join(
-        f"<div><dt>{escape(label)}</dt><dd>{escape(_value(check))}</dd></div>"
+        f"<div><dt>{escape(label)}</dt><dd>{escape(value_text(check))}</dd></div>"
         for check, label in found
         if check.value is not None
     )
@@ -162,7 +162,7 @@ def _check(check: Check) -> str:
     note = f'<span class="aside">{escape(check.note)}</span>' if check.note else ""
     return (
         f'<tr><th scope="row">{escape(_label(check.name))}{note}</th>'
-        f"<td>{escape(_value(check))}</td><td>{escape(_limit(check))}</td><td>{mark}</td></tr>"
+        f"<td>{escape(value_text(check))}</td><td>{escape(_limit(check))}</td><td>{mark}</td></tr>"
     )
 
 
@@ -234,7 +234,8 @@ def _label(name: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _value(check: Check) -> str:
+def value_text(check: Check) -> str:
+    """Write a check's value as people read it: ``yes``, ``27.3 dB``, ``4.1 MB``."""
     if check.unit == "bytes" and isinstance(check.value, int):
         return _size(check.value)
     return f"{_number(check.value)} {check.unit}".strip()
