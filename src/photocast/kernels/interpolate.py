@@ -5,6 +5,7 @@
 import warp as wp
 
 from photocast.kernels.rasterize import Grid
+from photocast.kernels.sums import Sums, add
 
 wp.set_module_options({"enable_backward": False})
 
@@ -56,10 +57,10 @@ def interpolate_backward_kernel(
     bary: wp.array2d[wp.vec2],
     grad_values: wp.array3d[wp.float32],
     wants_attributes: wp.int32,
-    grad_attributes: wp.array4d[wp.float32],  # part, 1 or view, vert, channel
+    grad_attributes: Sums,  # row = view * vert count + vertex, view 0 if the views share
     grad_bary: wp.array2d[wp.vec2],
 ):
-    """Attributes: weights times upstream, one buffer per part. b_2 = 1 - b_0 - b_1 in both."""
+    """Attributes: weights times upstream, one table per part. b_2 = 1 - b_0 - b_1 in both."""
     i, column = wp.tid()
     row = grid.part + i * grid.parts
     face = seen[row, column]
@@ -68,6 +69,7 @@ def interpolate_backward_kernel(
         return
     view = wp.min(row / grid.height, attributes.shape[0] - 1)
     corners = faces[face]
+    first = view * attributes.shape[1]
     b = bary[row, column]
     b2 = 1.0 - b[0] - b[1]
     g0 = wp.float32(0.0)
@@ -79,7 +81,7 @@ def interpolate_backward_kernel(
             g0 += g * (attributes[view, corners[0], c] - a2)
             g1 += g * (attributes[view, corners[1], c] - a2)
             if wants_attributes != 0:
-                wp.atomic_add(grad_attributes, grid.part, view, corners[0], c, b[0] * g)
-                wp.atomic_add(grad_attributes, grid.part, view, corners[1], c, b[1] * g)
-                wp.atomic_add(grad_attributes, grid.part, view, corners[2], c, b2 * g)
+                add(grad_attributes, grid.part, first + corners[0], c, b[0] * g)
+                add(grad_attributes, grid.part, first + corners[1], c, b[1] * g)
+                add(grad_attributes, grid.part, first + corners[2], c, b2 * g)
     grad_bary[row, column] = wp.vec2(g0, g1)
