@@ -16,13 +16,14 @@ from torch import Tensor
 
 from photocast.data import Camera, Mesh, Scene
 from photocast.formats.srgb import srgb_from_linear
+from photocast.geometry.projection import clip_from_camera
 from photocast.geometry.vertex_normals import vertex_normals
 from photocast.ops.antialias import EdgeTopology, antialias, edge_topology
 from photocast.ops.interpolate import interpolate, interpolate_with_slopes
 from photocast.ops.rasterize import Raster, rasterize
 from photocast.ops.texture import MipPyramid, mip_pyramid, texture
 
-__all__ = ["Drawable", "Rendered", "Style", "clip_from_camera", "draw", "drawable", "render_view"]
+__all__ = ["Drawable", "Rendered", "Style", "draw", "drawable", "render_view"]
 
 Style = Literal["color", "clay", "normal", "depth"]
 """Base colour as it is; grey under a lamp beside the camera; camera-space normals; near bright."""
@@ -131,18 +132,6 @@ def draw(
     return _developed(_box(mixed, supersample), _nearest(depth, supersample), linear=linear)
 
 
-def clip_from_camera(camera: Camera, near: float, far: float) -> NDArray[np.float64]:
-    """The 4x4 projection: x and y to -1..1 over the image with y down, near..far to -1..1."""
-    return np.array(
-        [
-            [2 * camera.fx / camera.width, 0, 2 * camera.cx / camera.width - 1, 0],
-            [0, 2 * camera.fy / camera.height, 2 * camera.cy / camera.height - 1, 0],
-            [0, 0, (far + near) / (far - near), -2 * far * near / (far - near)],
-            [0, 0, 1, 0],
-        ]
-    )
-
-
 def _to_camera(vertices: NDArray[np.float32], camera: Camera) -> NDArray[np.float64]:
     pose = camera.camera_from_world
     return vertices.astype(np.float64) @ pose[:3, :3].T + pose[:3, 3]
@@ -154,7 +143,15 @@ def _clip(local: NDArray[np.float64], camera: Camera) -> NDArray[np.float64]:
     near = max(float(local[:, 2].min()) - 0.01 * span, 1e-3 * span)
     far = max(float(local[:, 2].max()), near) + 0.01 * span
     homogeneous = np.column_stack([local, np.ones(len(local))])
-    return homogeneous @ clip_from_camera(camera, near, far).T
+    projection = clip_from_camera(
+        size=(camera.height, camera.width),
+        focal=(camera.fx, camera.fy),
+        principal=(camera.cx, camera.cy),
+        near=near,
+        far=far,
+    )
+    clip: NDArray[np.float64] = homogeneous @ projection.numpy().T
+    return clip
 
 
 def _shade(
