@@ -16,7 +16,6 @@ app = typer.Typer(
     name="photocast",
     help="Photos of an object in, a validated, textured mesh out.",
     epilog="Start with: photocast reconstruct PHOTOS --out RESULT",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
