@@ -25,7 +25,7 @@ from photocast.formats.ply import read_ply, write_ply
 from photocast.formats.seams import weld
 from photocast.formats.stl import read_stl, write_stl
 
-__all__ = ["MESH_SUFFIXES", "load_mesh", "save_mesh"]
+__all__ = ["MESH_SUFFIXES", "load_mesh", "mesh_files", "save_mesh"]
 
 _READERS: dict[str, Callable[[bytes, Path], Mesh]] = {
     ".glb": lambda data, folder: read_glb(data),
@@ -78,15 +78,21 @@ def save_mesh(path: Path, mesh: Mesh, *, up: NDArray[np.floating] | None = None)
         up: The world's up direction, for the root rotation of a GLB; +Y if absent.
     """
     suffix = _suffix(path)
+    for name, data in mesh_files(mesh, suffix, stem=path.stem, up=up).items():
+        # The name as given, also in capitals; companions are named by the format.
+        place = path if name.endswith(suffix) else path.parent / name
+        place.write_bytes(data)
+
+
+def mesh_files(
+    mesh: Mesh, suffix: str, *, stem: str = "mesh", up: NDArray[np.floating] | None = None
+) -> dict[str, bytes]:
+    """Encode a mesh as the files of one format, by file name; see :func:`save_mesh`."""
     if suffix == ".glb":
-        path.write_bytes(write_glb(mesh, up=up))
-    elif suffix == ".obj":
-        for name, data in write_obj(mesh, stem=path.stem).items():
-            (path.parent / name).write_bytes(data)
-    elif suffix == ".ply":
-        path.write_bytes(write_ply(mesh))
-    else:
-        path.write_bytes(write_stl(mesh))
+        return {f"{stem}.glb": write_glb(mesh, up=up)}
+    if suffix == ".obj":
+        return write_obj(mesh, stem=stem)
+    return {f"{stem}{suffix}": write_ply(mesh) if suffix == ".ply" else write_stl(mesh)}
 
 
 def _suffix(path: Path) -> str:

@@ -10,17 +10,33 @@ the interpreter lock while a kernel runs. On CUDA there is one part, and atomics
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
 import torch
 import warp as wp
+from torch import Tensor
 
-__all__ = ["cpu_threads", "launch", "launch_parts", "part_count", "split"]
+from photocast.kernels.rasterize import Grid
 
-wp.config.log_level = wp.LOG_WARNING
+__all__ = [
+    "as_array",
+    "bands",
+    "cpu_threads",
+    "launch",
+    "launch_parts",
+    "launch_rows",
+    "part_count",
+    "split",
+    "sum_parts",
+]
+
+wp.config.log_level = wp.LOG_ERROR
+wp.init()
+
+MOST_PARTS = 16  # each part may cost a private gradient buffer
 
 
 @lru_cache(maxsize=1)
@@ -36,7 +52,7 @@ def cpu_threads() -> int:
 
 def part_count(device: torch.device) -> int:
     """How many parts an op should split its work into: cores on the CPU, one on CUDA."""
-    return cpu_threads() if device.type == "cpu" else 1
+    return min(cpu_threads(), MOST_PARTS) if device.type == "cpu" else 1
 
 
 def split(count: int, parts: int) -> list[tuple[int, int]]:
@@ -45,12 +61,34 @@ def split(count: int, parts: int) -> list[tuple[int, int]]:
     return [(a, b) for a, b in itertools.pairwise(edges) if b > a]
 
 
+def bands(views: int, height: int, device: torch.device) -> list[tuple[int, int, int, int]]:
+    """Cut a batch of images into (first view, stop view, first row, stop row), disjoint.
+
+    On the CPU there are about twice as many as cores, so that an object in the middle of the
+    image still keeps every core busy.
+    """
+    if device.type != "cpu":
+        return [(0, views, 0, height)] if views else []
+    wanted = 2 * cpu_threads()
+    rows = split(height, -(-wanted // max(views, 1)))
+    return [
+        (first, stop, top, bottom)
+        for first, stop in split(views, min(views, wanted))
+        for top, bottom in rows
+    ]
+
+
+def as_array(tensor: Tensor, dtype: Any = None) -> Any:
+    """Lend a tensor to a Warp struct, without a copy; it must outlive the launch."""
+    return wp.from_torch(tensor.detach(), dtype=dtype, requires_grad=False)
+
+
 def _argument(value: Any) -> Any:
     # Tensors become Warp arrays of their kernel's element type without a copy; a pair
     # ``(tensor, dtype)`` names a vector type such as wp.vec4 for the last axis.
-    if isinstance(value, torch.Tensor):
+    if isinstance(value, Tensor):
         return wp.from_torch(value.detach(), requires_grad=False, return_ctype=True)
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], torch.Tensor):
+    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], Tensor):
         tensor, dtype = value
         return wp.from_torch(tensor.detach(), dtype=dtype, requires_grad=False, return_ctype=True)
     return value
@@ -71,6 +109,39 @@ def launch(
     launch_parts(kernel, [(dim, inputs)], device)
 
 
+def launch_rows(
+    kernel: Any,
+    shape: tuple[int, int, int],
+    inputs: Callable[[Grid], Sequence[Any]],
+    device: torch.device,
+    *,
+    every_row: bool = False,
+) -> None:
+    """Run a per-pixel kernel over a batch of images, rows dealt out to the parts in turn.
+
+    Args:
+        kernel: Takes (k, column) as thread index and works on row ``grid.part + k * grid.parts``.
+        shape: Views, height, width.
+        inputs: Kernel parameters for one part, given its grid.
+        device: Where the tensors live.
+        every_row: Let every part visit all rows (it then owns something else than rows).
+    """
+    views, height, width = shape
+    rows, parts = views * height, part_count(device)
+    jobs = []
+    for part in range(parts):
+        grid = Grid()
+        grid.height, grid.width, grid.part, grid.parts = height, width, part, parts
+        count = rows if every_row else len(range(part, rows, parts))
+        jobs.append(((count, width), inputs(grid)))
+    launch_parts(kernel, jobs, device)
+
+
+def sum_parts(buffers: Tensor) -> Tensor:
+    """Add the private buffers of the parts, always in the same order."""
+    return buffers[0] if len(buffers) == 1 else buffers.sum(0)
+
+
 def launch_parts(
     kernel: Any, parts: Sequence[tuple[int | Sequence[int], Sequence[Any]]], device: torch.device
 ) -> None:
@@ -87,14 +158,12 @@ def launch_parts(
     if not jobs:
         return
     if device.type == "cpu":
-        if len(jobs) == 1:
-            wp.launch(kernel, dim=jobs[0][0], inputs=jobs[0][1], device=name)
-            return
         wp.load_module(kernel.module, device=name)  # once, not once per thread
         work = [
             _pool().submit(wp.launch, kernel, dim=size, inputs=inputs, device=name)
-            for size, inputs in jobs
+            for size, inputs in jobs[1:]
         ]
+        wp.launch(kernel, dim=jobs[0][0], inputs=jobs[0][1], device=name)
         for task in work:
             task.result()
         return

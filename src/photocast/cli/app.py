@@ -1,0 +1,43 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The table of commands."""
+
+from typing import Annotated
+
+import typer
+
+from photocast import __version__
+from photocast.cli.reconstruct import reconstruct
+from photocast.cli.render import render
+
+__all__ = ["app"]
+
+app = typer.Typer(
+    name="photocast",
+    help="Photos of an object in, a validated, textured mesh out.",
+    epilog="Start with: photocast reconstruct PHOTOS --out RESULT",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"photocast {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def photocast(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    del version  # its callback has done the work
+
+
+app.command()(reconstruct)
+app.command()(render)

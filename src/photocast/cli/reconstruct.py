@@ -1,0 +1,110 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``photocast reconstruct``: photos in, a result folder out."""
+
+import json
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from photocast.pipeline import Result
+
+__all__ = ["reconstruct"]
+
+
+class Preset(str, Enum):
+    """How much time to spend."""
+
+    draft = "draft"
+    standard = "standard"
+    high = "high"
+
+
+class Device(str, Enum):
+    """Where to compute."""
+
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+
+
+def reconstruct(
+    capture: Annotated[
+        Path, typer.Argument(help="Folder of photos, with cameras and masks if you have them.")
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder for the result.", show_default="out/NAME OF CAPTURE"),
+    ] = None,
+    engine: Annotated[str, typer.Option(help="How to reconstruct.")] = "optimize",
+    preset: Annotated[Preset, typer.Option(help="How much time to spend.")] = Preset.standard,
+    formats: Annotated[
+        str, typer.Option(help="Mesh files, with commas between: glb, obj, ply, stl.")
+    ] = "glb",
+    holdout: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help="Keep every Nth photo for testing; 0 uses all.",
+            show_default="the capture's own test photos, or none",
+        ),
+    ] = None,
+    max_size: Annotated[
+        int | None,
+        typer.Option(min=64, help="Longest side of a photo [px].", show_default="by preset"),
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
+    seed: Annotated[int, typer.Option(min=0, help="Same seed, same result.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="Result as JSON on stdout.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
+) -> None:
+    """Turn a folder of photos into a textured mesh.
+
+    Example: `photocast reconstruct photos/ --out result/ --preset draft`
+
+    The result folder holds mesh.glb, cameras.json, preview.png, turntable.webp, report.html,
+    report.json and run.json. Run it again and finished stages are reused.
+    """
+    from photocast import pipeline
+    from photocast.cli.interrupt import cancellable
+    from photocast.cli.progress_bar import progress_for
+    from photocast.config import ReconstructConfig
+
+    config = ReconstructConfig(
+        engine=engine,
+        preset=preset.value,
+        formats=tuple(part.strip().lower() for part in formats.split(",") if part.strip()),
+        holdout_every=holdout,
+        max_size=max_size,
+        device=device.value,
+        seed=seed,
+    )
+    target = out if out is not None else Path("out") / capture.resolve().name
+    with progress_for(quiet=quiet) as bars, cancellable(bars) as progress:
+        result = pipeline.reconstruct(capture, target, config, progress)
+    typer.echo(_as_json(result) if as_json else _summary(result))
+
+
+def _as_json(result: "Result") -> str:
+    from photocast.stages.report import report_json
+
+    files = sorted(path.name for path in result.out.iterdir() if path.is_file())
+    report = json.loads(report_json(result.report))
+    return json.dumps({"ok": True, "out": str(result.out), "files": files, "report": report})
+
+
+def _summary(result: "Result") -> str:
+    mesh, report = result.scene.mesh, result.report
+    judged = [check for check in report.checks if check.passed is not None]
+    failed = [check for check in judged if check.passed is False]
+    lines = [
+        f"{result.out / 'mesh.glb'}: {len(mesh.faces):,} triangles, "
+        f"{len(judged) - len(failed)} of {len(judged)} checks passed."
+    ]
+    lines += [f"  failed: {c.name} is {c.value}, should be {c.limit}" for c in failed]
+    lines += [f"  note: {warning}" for warning in report.warnings]
+    lines.append(f"Look at {result.out / 'report.html'}")
+    return "\n".join(lines)

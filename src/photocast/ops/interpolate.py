@@ -1,0 +1,160 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Vertex attributes at the pixels, and their image-space slopes."""
+
+from typing import Any
+
+import torch
+import warp as wp
+from torch import Tensor
+
+from photocast.kernels.interpolate import interpolate_backward_kernel, interpolate_kernel
+from photocast.ops._check import check_faces, check_tensor
+from photocast.ops._launch import launch_rows, part_count, sum_parts
+from photocast.ops.rasterize import Raster
+
+__all__ = ["interpolate", "interpolate_twin", "interpolate_with_slopes"]
+
+
+def interpolate(attributes: Tensor, raster: Raster, faces: Tensor) -> Tensor:
+    """Blend the attributes of each pixel's three corners; zero where nothing is seen.
+
+    Gradient reaches ``attributes`` and ``raster.bary``.
+
+    Args:
+        attributes: Float32 (vert, c), or (view, vert, c) if the views differ.
+        raster: What :func:`photocast.ops.rasterize.rasterize` found.
+        faces: Int32 (face, 3) into ``attributes``: the rasterised faces, or another index buffer
+            in the same face order, such as the UV faces.
+
+    Returns:
+        (view, h, w, c).
+
+    Raises:
+        ValueError: A shape, dtype, device or index does not fit.
+    """
+    values, _ = _Interpolate.apply(*_checked(attributes, raster, faces), False)
+    return values
+
+
+def interpolate_with_slopes(
+    attributes: Tensor, raster: Raster, faces: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Blend attributes, and say how they change from pixel to pixel.
+
+    Like :func:`interpolate`; the slopes carry no gradient.
+
+    Returns:
+        Values (view, h, w, c) and slopes (view, h, w, c, 2): d/dx and d/dy per pixel.
+    """
+    values, slopes = _Interpolate.apply(*_checked(attributes, raster, faces), True)
+    return values, slopes
+
+
+def _checked(
+    attributes: Tensor, raster: Raster, faces: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    shape, device = raster.face.shape, raster.face.device
+    batched = attributes if isinstance(attributes, Tensor) and attributes.ndim == 3 else None
+    if batched is None:
+        check_tensor("attributes", attributes, (None, None), device=device)
+        batched = attributes[None]
+    else:
+        check_tensor("attributes", attributes, (shape[0], None, None), device=device)
+    check_tensor("raster.face", raster.face, (None, None, None), dtype=torch.int32)
+    check_tensor("raster.bary", raster.bary, (*shape, 2), device=device)
+    check_tensor("raster.bary_da", raster.bary_da, (*shape, 4), device=device)
+    check_faces("faces", faces, batched.shape[1], device=device)
+    return (
+        batched.contiguous(),
+        faces.contiguous(),
+        raster.face.contiguous(),
+        raster.bary.contiguous(),
+        raster.bary_da.contiguous(),
+    )
+
+
+class _Interpolate(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        attributes: Tensor,
+        faces: Tensor,
+        face: Tensor,
+        bary: Tensor,
+        bary_da: Tensor,
+        with_slopes: bool,
+    ) -> tuple[Tensor, Tensor | None]:
+        views, height, width = face.shape
+        rows, channels = views * height, attributes.shape[2]
+        values = attributes.new_empty((views, height, width, channels))
+        slopes = attributes.new_empty((*values.shape, 2)) if with_slopes else None
+        unused = attributes.new_empty((1, 1, 1, 2))
+        launch_rows(
+            interpolate_kernel,
+            (views, height, width),
+            lambda grid: [
+                attributes,
+                (faces, wp.vec3i),
+                grid,
+                face.view(rows, width),
+                (bary.view(rows, width, 2), wp.vec2),
+                (bary_da.view(rows, width, 4), wp.vec4),
+                int(with_slopes),
+                values.view(rows, width, channels),
+                (unused if slopes is None else slopes.view(rows, width, channels, 2), wp.vec2),
+            ],
+            attributes.device,
+        )
+        ctx.save_for_backward(attributes, faces, face, bary)
+        if slopes is not None:
+            ctx.mark_non_differentiable(slopes)
+        return values, slopes
+
+    @staticmethod
+    def backward(  # type: ignore[override]
+        ctx: Any, grad_values: Tensor, *_: Any
+    ) -> tuple[Tensor | None, None, None, Tensor, None, None]:
+        attributes, faces, face, bary = ctx.saved_tensors
+        views, height, width = face.shape
+        rows = views * height
+        wants = bool(ctx.needs_input_grad[0])
+        parts = part_count(attributes.device)
+        grads = attributes.new_zeros((parts, *(attributes.shape if wants else (1, 1, 1))))
+        grad_bary = torch.empty_like(bary)
+        grad_values = grad_values.contiguous()
+        launch_rows(
+            interpolate_backward_kernel,
+            (views, height, width),
+            lambda grid: [
+                attributes,
+                (faces, wp.vec3i),
+                grid,
+                face.view(rows, width),
+                (bary.view(rows, width, 2), wp.vec2),
+                grad_values.view(rows, width, -1),
+                int(wants),
+                grads,
+                (grad_bary.view(rows, width, 2), wp.vec2),
+            ],
+            attributes.device,
+        )
+        return sum_parts(grads) if wants else None, None, None, grad_bary, None, None
+
+
+def interpolate_twin(attributes: Tensor, raster: Raster, faces: Tensor) -> tuple[Tensor, Tensor]:
+    """The specification of values and slopes: plain torch, any precision."""
+    views = len(raster.face)
+    batched = attributes if attributes.ndim == 3 else attributes.expand(views, -1, -1)
+    hit = raster.face >= 0
+    view = torch.arange(views)[:, None, None].expand_as(raster.face)
+    corners = faces.long()[raster.face.clamp(min=0).long()] if len(faces) else None
+    if corners is None or batched.shape[1] == 0:
+        blank = batched.new_zeros((*raster.face.shape, batched.shape[2]))
+        return blank, blank[..., None].expand(*blank.shape, 2)
+    ends = batched[view[..., None], corners]  # view h w 3 c
+    weights = torch.cat([raster.bary, 1 - raster.bary.sum(-1, keepdim=True)], dim=-1)
+    values = torch.einsum("vhwk,vhwkc->vhwc", weights, ends)
+    da = raster.bary_da.unflatten(-1, (2, 2))  # corner, axis
+    slopes = torch.einsum("vhwka,vhwkc->vhwca", da, ends[..., :2, :] - ends[..., 2:, :])
+    return values * hit[..., None], slopes * hit[..., None, None]

@@ -1,0 +1,208 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Which face each pixel centre sees, and where on that face.
+
+Clip space: pixel_x = (x/w + 1)/2 * width, pixel_y = (y/w + 1)/2 * height with y down, and z/w from
+-1 (near) to 1 (far). Faces are seen from both sides. Any image size.
+"""
+
+from typing import Any, NamedTuple
+
+import torch
+import warp as wp
+from torch import Tensor
+
+from photocast.kernels.rasterize import (
+    Grid,
+    rasterize_backward_kernel,
+    resolve_kernel,
+    visibility_kernel,
+)
+from photocast.ops._check import check_faces, check_tensor
+from photocast.ops._launch import bands, launch_parts, launch_rows, part_count, sum_parts
+
+__all__ = ["Raster", "rasterize", "rasterize_twin"]
+
+NO_KEY = 2**63 - 1
+DEPTH_STEPS = 2**31 - 1
+
+
+class Raster(NamedTuple):
+    """What each pixel centre sees; zeros where it sees nothing."""
+
+    bary: Tensor
+    """(view, h, w, 2): perspective-correct weights of corners 0 and 1; the third is the rest."""
+    depth: Tensor
+    """(view, h, w): z/w, from -1 near to 1 far."""
+    face: Tensor
+    """(view, h, w) int32: index of the face, -1 for nothing."""
+    bary_da: Tensor
+    """(view, h, w, 4): d(bary 0)/dx, d(bary 0)/dy, d(bary 1)/dx, d(bary 1)/dy per pixel."""
+
+
+def rasterize(clip: Tensor, faces: Tensor, size: tuple[int, int]) -> Raster:
+    """Find the nearest face at every pixel centre.
+
+    A centre on an edge shared by two faces belongs to exactly one of them. Faces that cross the
+    near plane or reach behind the camera are drawn as if clipped. Of faces at the same depth the
+    lower index wins. A face with NaN coordinates or without area is not drawn.
+
+    ``bary`` and ``depth`` carry gradient to ``clip`` with the visibility held fixed; what a
+    silhouette uncovers is seen by :func:`photocast.ops.antialias.antialias`. ``face`` and
+    ``bary_da`` carry none.
+
+    Source: Olano & Greer, Triangle scan conversion using 2D homogeneous coordinates, 1997.
+
+    Args:
+        clip: Homogeneous vertex positions, float32 (view, vert, 4).
+        faces: Vertex indices, int32 (face, 3), shared by the views.
+        size: Image height and width [px].
+
+    Returns:
+        The raster, on the device of ``clip``.
+
+    Raises:
+        ValueError: A shape, dtype, device, index or size does not fit.
+    """
+    check_tensor("clip", clip, (None, None, 4))
+    check_faces("faces", faces, clip.shape[1], device=clip.device)
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f"size is {size}; a height and a width of at least 1 are needed.")
+    bary, depth, face, bary_da = _Rasterize.apply(
+        clip.contiguous(), faces.contiguous(), (int(size[0]), int(size[1]))
+    )
+    return Raster(bary, depth, face, bary_da)
+
+
+class _Rasterize(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, clip: Tensor, faces: Tensor, size: tuple[int, int]) -> tuple[Tensor, ...]:
+        height, width = size
+        views, device = len(clip), clip.device
+        keys = torch.full((views, height, width), NO_KEY, dtype=torch.int64, device=device)
+        if clip.shape[1] and len(faces):
+            _draw(clip, faces, keys)
+        bary = clip.new_empty((views, height, width, 2))
+        depth = clip.new_empty((views, height, width))
+        face = torch.empty((views, height, width), dtype=torch.int32, device=device)
+        bary_da = clip.new_empty((views, height, width, 4))
+        rows = views * height
+        launch_rows(
+            resolve_kernel,
+            (views, height, width),
+            lambda grid: [
+                (clip, wp.vec4),
+                (faces, wp.vec3i),
+                grid,
+                keys.view(rows, width),
+                (bary.view(rows, width, 2), wp.vec2),
+                depth.view(rows, width),
+                face.view(rows, width),
+                (bary_da.view(rows, width, 4), wp.vec4),
+            ],
+            device,
+        )
+        ctx.save_for_backward(clip, faces, bary, face)
+        ctx.mark_non_differentiable(face, bary_da)
+        ctx.set_materialize_grads(False)
+        return bary, depth, face, bary_da
+
+    @staticmethod
+    def backward(  # type: ignore[override]
+        ctx: Any, grad_bary: Tensor | None, grad_depth: Tensor | None, *_: Any
+    ) -> tuple[Tensor | None, None, None]:
+        clip, faces, bary, face = ctx.saved_tensors
+        if grad_bary is None and grad_depth is None:
+            return None, None, None
+        views, height, width = face.shape
+        rows = views * height
+        given = torch.zeros_like(bary) if grad_bary is None else grad_bary.contiguous()
+        slope = face.view(torch.float32) if grad_depth is None else grad_depth.contiguous()
+        grads = clip.new_zeros((part_count(clip.device), *clip.shape))
+        launch_rows(
+            rasterize_backward_kernel,
+            (views, height, width),
+            lambda grid: [
+                (clip, wp.vec4),
+                (faces, wp.vec3i),
+                grid,
+                face.view(rows, width),
+                (bary.view(rows, width, 2), wp.vec2),
+                (given.view(rows, width, 2), wp.vec2),
+                slope.view(rows, width),
+                int(grad_depth is not None),
+                (grads, wp.vec4),
+            ],
+            clip.device,
+        )
+        return sum_parts(grads), None, None
+
+
+def _draw(clip: Tensor, faces: Tensor, keys: Tensor) -> None:
+    views, height, width = keys.shape
+    grid = Grid()
+    grid.height, grid.width, grid.part, grid.parts = height, width, 0, 1
+    launch_parts(
+        visibility_kernel,
+        [
+            (
+                (stop - first, len(faces)),
+                [(clip, wp.vec4), (faces, wp.vec3i), grid, first, top, bottom, keys],
+            )
+            for first, stop, top, bottom in bands(views, height, clip.device)
+        ],
+        clip.device,
+    )
+
+
+def rasterize_twin(clip: Tensor, faces: Tensor, size: tuple[int, int]) -> Raster:
+    """The specification: plain torch, every face at every pixel, any precision."""
+    height, width = size
+    y, x = torch.meshgrid(
+        (2 * torch.arange(height, dtype=clip.dtype) + 1) / height - 1,
+        (2 * torch.arange(width, dtype=clip.dtype) + 1) / width - 1,
+        indexing="ij",
+    )
+    rays = torch.stack([x, y, torch.ones_like(x)], dim=-1)  # h w 3
+    pictures = [_twin_view(points, faces.long(), rays) for points in clip]
+    return Raster(*(torch.stack(channel) for channel in zip(*pictures, strict=True)))
+
+
+def _twin_view(clip: Tensor, faces: Tensor, rays: Tensor) -> tuple[Tensor, ...]:
+    corners = clip[faces]  # face 3 4
+    xyw = corners[..., [0, 1, 3]]
+    lines = torch.linalg.cross(xyw[:, [1, 2, 0]], xyw[:, [2, 0, 1]])  # face corner 3
+    det = (xyw[:, 0] * lines[:, 0]).sum(-1)
+    edges = torch.einsum("hwi,fki->fhwk", rays, lines)
+    with torch.no_grad():
+        side = lines * det.sign()[:, None, None]
+        first = side[..., 0]
+        first = torch.where(first == 0, side[..., 1], first)
+        first = torch.where(first == 0, side[..., 2], first)
+        signed = edges * det.sign()[:, None, None, None]
+        tie = (first > 0)[:, None, None]
+        covered = ((signed > 0) | ((signed == 0) & tie)).all(-1)
+        depths = (edges * corners[:, None, None, :, 2]).sum(-1) / det[:, None, None]
+        covered &= (depths.abs() <= 1) & (det != 0)[:, None, None]
+        steps = ((depths.nan_to_num() / 2 + 0.5) * DEPTH_STEPS).long().clamp(0, DEPTH_STEPS)
+        keys = (steps << 32) | torch.arange(len(faces))[:, None, None]
+        keys = torch.where(covered, keys, NO_KEY)
+        blank = torch.full((1, *rays.shape[:2]), NO_KEY)
+        key = torch.cat([keys, blank]).amin(0)
+        seen = torch.where(key == NO_KEY, -1, key & (2**31 - 1))
+    hit = seen >= 0
+    bary, depth = clip.new_zeros((*seen.shape, 2)), clip.new_zeros(seen.shape)
+    bary_da = clip.new_zeros((*seen.shape, 4))
+    chosen = seen[hit]
+    weights = torch.einsum("pi,pki->pk", rays[hit], lines[chosen])
+    total = weights.sum(-1, keepdim=True)
+    weights = weights / total
+    bary[hit] = weights[:, :2]
+    point = (weights[..., None] * corners[chosen]).sum(1)  # pt 4
+    depth[hit] = point[:, 2] / point[:, 3]
+    slopes = (lines[chosen] - lines[chosen].sum(1, keepdim=True) * weights[..., None]) / total[
+        ..., None
+    ]
+    pixel = slopes.new_tensor([2 / rays.shape[1], 2 / rays.shape[0]])
+    bary_da[hit] = (slopes[:, :2, :2] * pixel).flatten(1)
+    return bary, depth, seen.int(), bary_da

@@ -1,0 +1,191 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Volume rendering of a signed-distance grid, and its fused training step.
+
+A grid holds (r, g, b, signed distance) at ``nx ny nz`` vertices; vertex (i, j, k) lies at the point
+(i, j, k) of the grid frame, distances are in voxels and positive outside. Opacity follows NeuS
+(Wang et al. 2021, section 3.1). Between the two neighbouring samples of a segment the colour is
+their mean. Only blocks marked occupied are sampled.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import warp as wp
+from jaxtyping import Float32, Int32, Int64, UInt8
+from torch import Tensor
+
+from photocast.kernels import volume as kernels
+from photocast.ops._launch import launch_parts, part_count, split
+
+__all__ = ["Adam", "LossTerms", "PixelBank", "VolumeGrid", "render_volume", "render_volume_twin"]
+
+BLOCK = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossTerms:
+    """How a rendered ray is compared with its pixel."""
+
+    color_scale: float = 0.1
+    """Charbonnier scale [sRGB, 0..1]: smaller residuals count as least squares."""
+    alpha_weight: float = 1.0
+    background: tuple[float, float, float] = (0.0, 0.0, 0.0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Adam:
+    """Step sizes and smoothness weights of one training step."""
+
+    rate_color: float = 0.02
+    rate_distance: float = 0.05
+    """[voxel]."""
+    beta1: float = 0.9
+    beta2: float = 0.99
+    epsilon: float = 0.01
+    eikonal: float = 0.05
+    smooth: float = 0.02
+    smooth_limit: float = 0.1
+    smooth_color: float = 0.0
+    band: float = 3.0
+    """Distances are kept within this many voxels of the surface."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PixelBank:
+    """Every pixel of every photo on one device, with the rays that belong to them."""
+
+    rgba: UInt8[Tensor, "pixel 4"]
+    first: Int64[Tensor, " view"]
+    width: Int32[Tensor, " view"]
+    origin: Float32[Tensor, "view 3"]
+    """Optical centres, grid frame [voxel]."""
+    direction: Float32[Tensor, "view 3 3"]
+    """Grid-frame direction of continuous pixel (x, y) = matrix @ (x, y, 1)."""
+
+    def struct(self) -> Any:
+        """The kernels' view of the same memory."""
+        s = kernels.Pixels()
+        s.rgba = wp.from_torch(self.rgba, dtype=wp.vec4ub)
+        s.first = wp.from_torch(self.first)
+        s.width = wp.from_torch(self.width)
+        s.origin = wp.from_torch(self.origin, dtype=wp.vec3)
+        s.direction = wp.from_torch(self.direction, dtype=wp.mat33)
+        return s
+
+
+class VolumeGrid:
+    """A trainable signed-distance and colour grid with its optimiser state.
+
+    Memory: 16 bytes per vertex times (3 + number of parallel parts).
+    """
+
+    def __init__(self, values: Float32[Tensor, "nx ny nz 4"], *, step: float = 0.7) -> None:
+        """Take ownership of ``values``; ``step`` is the sample distance [voxel]."""
+        if values.ndim != 4 or values.shape[-1] != 4 or min(values.shape[:3]) < 2:
+            raise ValueError(f"values has shape {tuple(values.shape)}; (nx, ny, nz, 4) is needed.")
+        self.values = values.contiguous()
+        self.step = step
+        device = values.device
+        count = values[..., 0].numel()
+        self.size = (int(values.shape[0]), int(values.shape[1]), int(values.shape[2]))
+        self.blocks = tuple(-(-n // BLOCK) for n in self.size)
+        self.occupied = torch.ones(self.blocks, dtype=torch.uint8, device=device)
+        self.active = torch.arange(count, dtype=torch.int32, device=device)
+        self.momentum = torch.zeros(count, 4, device=device)
+        self.square = torch.zeros(count, 4, device=device)
+        self.grads = torch.zeros(part_count(device), count, 4, device=device)
+        self.iteration = 0
+
+    @property
+    def device(self) -> torch.device:
+        """Where the grid lives."""
+        return self.values.device
+
+    def struct(self, sharpness: float) -> Any:
+        """The kernels' view of the same memory."""
+        s = kernels.Grid()
+        s.values = wp.from_torch(self.values.view(-1, 4), dtype=wp.vec4)
+        s.occupied = wp.from_torch(self.occupied.view(-1))
+        s.nx, s.ny, s.nz = self.size
+        s.bx, s.by, s.bz = self.blocks
+        s.sharpness, s.step = sharpness, self.step
+        return s
+
+    def focus(self, band: float) -> None:
+        """Find the vertices within ``band`` voxels of the surface, and the blocks to sample.
+
+        A vertex is active if it or a neighbour lies inside the band; a block is occupied if a cell
+        it contains touches an active vertex.
+        """
+        near = (self.values[..., 3].abs() < band).to(torch.float32)[None, None]
+        near = torch.nn.functional.max_pool3d(near, 3, stride=1, padding=1)
+        self.active = near.view(-1).nonzero().squeeze(1).to(torch.int32)
+        # a block's cells reach one vertex past its end
+        pad = [b * BLOCK + 1 - n for b, n in zip(self.blocks, self.size, strict=True)]
+        padded = torch.nn.functional.pad(near, (0, pad[2], 0, pad[1], 0, pad[0]))
+        self.occupied = (
+            torch.nn.functional.max_pool3d(padded, BLOCK + 1, stride=BLOCK)[0, 0] > 0
+        ).to(torch.uint8).contiguous()
+
+    def train(
+        self,
+        pixels: PixelBank,
+        chosen: Int64[Tensor, " ray"],
+        *,
+        sharpness: float,
+        loss: LossTerms,
+        adam: Adam,
+        seed: int,
+    ) -> Float32[Tensor, " ray"]:
+        """Render the chosen pixels, compare, and take one optimiser step.
+
+        Returns:
+            Squared colour error per ray, before the step.
+        """
+        device = self.device
+        error = torch.empty(len(chosen), device=device)
+        grid, bank = self.struct(sharpness), pixels.struct()
+        terms = kernels.Loss()
+        terms.color_scale, terms.alpha_weight = loss.color_scale, loss.alpha_weight
+        terms.background = wp.vec3(*loss.background)
+        parts = [
+            (stop - start, [grid, bank, terms, chosen, start, seed, (grad, wp.vec4), error])
+            for (start, stop), grad in zip(
+                split(len(chosen), len(self.grads)), self.grads, strict=False
+            )
+        ]
+        launch_parts(kernels.train_rays, parts, device)
+        self._update(grid, adam, len(chosen))
+        return error
+
+    def _update(self, grid: Any, adam: Adam, rays: int) -> None:
+        self.iteration += 1
+        step = kernels.Step()
+        step.rate_color, step.rate_distance = adam.rate_color, adam.rate_distance
+        step.beta1, step.beta2 = adam.beta1, adam.beta2
+        step.correct1 = 1.0 / (1.0 - adam.beta1**self.iteration)
+        step.correct2 = 1.0 / (1.0 - adam.beta2**self.iteration)
+        step.epsilon = adam.epsilon
+        step.eikonal, step.smooth = adam.eikonal, adam.smooth
+        step.smooth_limit = adam.smooth_limit
+        step.smooth_color, step.band = adam.smooth_color, adam.band
+        prior = torch.empty(len(self.active), 4, device=self.device)
+        ranges = split(len(self.active), part_count(self.device))
+        launch_parts(
+            kernels.regularize,
+            [(b - a, [grid, self.active, a, step, (prior, wp.vec4)]) for a, b in ranges],
+            self.device,
+        )
+        tail = [
+            (prior, wp.vec4),
+            (self.grads, wp.vec4),
+            (self.momentum, wp.vec4),
+            (self.square, wp.vec4),
+        ]
+        launch_parts(
+            kernels.update,
+            [(b - a, [grid, self.active, a, step, *tail]) for a, b in ranges],
+            self.device,
+        )

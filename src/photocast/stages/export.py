@@ -1,0 +1,151 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Write a result folder: mesh, cameras, pictures, report.
+
+Every file is written under a hidden name beside its place and renamed when all are complete: a
+crash leaves no half file. Other files in the folder are not touched.
+"""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from photocast.data import Photo, Report, Scene
+from photocast.errors import ConfigError, PhotocastError, UserError
+from photocast.formats.cameras_json import cameras_json
+from photocast.formats.meshes import MESH_SUFFIXES, mesh_files
+from photocast.progress import Progress, silent
+from photocast.stages.preview import preview_png
+from photocast.stages.report import report_json, run_json
+from photocast.stages.report_page import ReportImage, report_page
+from photocast.stages.turntable import turntable_frames, webp
+from photocast.stages.validate import check_file_size
+
+__all__ = ["export", "mesh_formats", "place_files"]
+
+
+def export(
+    scene: Scene,
+    report: Report,
+    out: Path,
+    *,
+    formats: Sequence[str] = ("glb",),
+    photos: Sequence[Photo] = (),
+    device: str | torch.device = "cpu",
+    progress: Progress = silent,
+) -> Report:
+    """Write everything a user gets.
+
+    Args:
+        scene: The result.
+        report: Its checks so far, and the run.
+        out: Folder; made if absent.
+        formats: Mesh formats besides ``mesh.glb``, which is always written.
+        photos: For the preview; held-out ones if there are any.
+        device: Where to draw the pictures.
+        progress: Called after each picture and file.
+
+    Returns:
+        The report with the file sizes added, as written.
+
+    Raises:
+        UserError: ``out`` is a file, or a format is unknown.
+        PhotocastError: The folder cannot be written.
+    """
+    files: dict[str, bytes] = {}
+    names = mesh_formats(formats)
+    for done, suffix in enumerate(names, 1):
+        files |= mesh_files(scene.mesh, suffix, up=scene.up)
+        progress("save", done, len(names))
+    sizes = [check_file_size(name, len(data)) for name, data in files.items()]
+    report = replace(report, checks=(*report.checks, *sizes))
+    files["cameras.json"] = cameras_json(scene.cameras, scene.up)
+    files["preview.png"] = preview_png(scene, photos, device=device)
+    files["turntable.webp"] = webp(turntable_frames(scene, device=device, progress=progress))
+    files["report.json"] = report_json(report)
+    files["run.json"] = run_json(report)
+    files["report.html"] = report_page(
+        report, title=out.resolve().name, images=_images(files, compared=bool(photos))
+    )
+    place_files(out, files)
+    return report
+
+
+def mesh_formats(formats: Sequence[str]) -> tuple[str, ...]:
+    """Put ``.glb`` first and drop repetitions.
+
+    Raises:
+        ConfigError: A format is unknown.
+    """
+    suffixes = [f".{name.lower().lstrip('.')}" for name in formats]
+    if unknown := [suffix for suffix in suffixes if suffix not in MESH_SUFFIXES]:
+        raise ConfigError(
+            f"formats has {unknown[0][1:]!r}; there are "
+            f"{', '.join(suffix[1:] for suffix in MESH_SUFFIXES)}."
+        )
+    return tuple(dict.fromkeys([".glb", *suffixes]))
+
+
+def place_files(out: Path, files: Mapping[str, bytes]) -> None:
+    """Write files completely, then rename each over its predecessor.
+
+    Args:
+        out: Folder; made if absent.
+        files: Contents by name.
+
+    Raises:
+        UserError: ``out`` is a file.
+        PhotocastError: The folder cannot be written.
+    """
+    if out.exists() and not out.is_dir():
+        raise UserError(
+            f"{out} is a file; a folder is needed. Choose another --out.", code="out.file"
+        )
+    partial = {name: out / f".{name}.partial" for name in files}
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        for name, data in files.items():
+            _write_through(partial[name], data)
+        for name, path in partial.items():
+            os.replace(path, out / name)
+    except OSError as error:
+        raise PhotocastError(
+            f"{out} cannot be written ({error.strerror}). Check free space and permissions.",
+            code="out.write",
+        ) from error
+    finally:
+        for path in partial.values():
+            path.unlink(missing_ok=True)
+
+
+def _write_through(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())  # a rename must not overtake the contents on power loss
+
+
+def _images(files: Mapping[str, bytes], *, compared: bool) -> list[ReportImage]:
+    what = (
+        "photo, render, difference and bare geometry for each of several views"
+        if compared
+        else "the render, its geometry and its normals from around"
+    )
+    return [
+        ReportImage(
+            files["preview.png"],
+            "image/png",
+            alt=f"A sheet of pictures in columns: {what}.",
+            caption=f"Preview: {what}.",
+        ),
+        ReportImage(
+            files["turntable.webp"],
+            "image/webp",
+            alt="Animation of the object turning once around its vertical axis.",
+            caption="Turntable: one turn around the world's up direction.",
+            kind="turntable",
+        ),
+    ]

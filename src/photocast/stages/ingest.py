@@ -1,0 +1,423 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Find out what a folder of photos is, and decode its photos when they are needed."""
+
+import re
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photocast.data import Capture, Photo, View
+from photocast.data.capture import MaskSource
+from photocast.errors import CameraError, CaptureError
+from photocast.formats.camera_file import CameraFile, list_photos
+from photocast.formats.colmap import find_colmap, read_colmap
+from photocast.formats.depth_maps import read_depth
+from photocast.formats.idr import find_idr, read_idr
+from photocast.formats.images import image_orientation, read_mask, read_photo
+from photocast.formats.llff import find_llff, read_llff
+from photocast.formats.middlebury import find_middlebury, read_middlebury
+from photocast.formats.transforms_json import find_transforms, read_transforms
+from photocast.geometry.frames import look_at_point, world_up
+from photocast.ops._launch import cpu_threads
+from photocast.progress import Progress, silent
+from photocast.stages.mask import background_mask, check_masks, has_plain_background
+from photocast.stages.undistort import (
+    pinhole_of,
+    resample_coverage,
+    resample_depth,
+    resample_rgb,
+    target_size,
+)
+
+__all__ = ["decode_photos", "hold_out_every", "read_capture"]
+
+MIN_VIEWS = 3
+_PROBES = 8  # photos decoded to find out where the masks are
+
+
+def read_capture(folder: Path) -> Capture:
+    """Find out what a folder is: cameras, photos, masks, depth, which way is up.
+
+    Cameras come from the first of: ``transforms*.json``, a COLMAP model, ``cameras*.npz``,
+    ``poses_bounds.npy``, ``*_par.txt``.
+
+    Args:
+        folder: The capture.
+
+    Returns:
+        Views in name order; nothing is decoded but headers and a few probes.
+
+    Raises:
+        CaptureError: No folder, no photos, no cameras, too many absent photos, unreadable files.
+        CameraError: Poses or intrinsics that cannot be.
+    """
+    root = Path(folder)
+    _check_folder(root)
+    file, ignored = _read_cameras(root)
+    warnings = [*file.warnings, *_missing_warning(file)]
+    if ignored:
+        warnings.append(f"Cameras are read from {file.path.name}; {', '.join(ignored)} is ignored.")
+    views, source, mask_warnings = _find_masks(root, file.views)
+    tests, _, _ = _find_masks(root, file.test_views)
+    views, tests = _named_apart(root, views, tests)
+    warnings += mask_warnings
+    warnings += _orientation_warning(views)
+    up, reason = _up(file.layout, views)
+    if "unknown" in reason:
+        warnings.append(f"Up is a guess ({reason}).")
+    box = file.box
+    if box is None and source == "none":
+        box = _box_from_cameras(views, file.points)
+    return Capture(
+        root=root,
+        layout=file.layout,
+        views=views,
+        test_views=tests,
+        mask_source=source,
+        up=up,
+        unit=file.unit,
+        box=box,
+        warnings=tuple(warnings),
+    )
+
+
+def hold_out_every(capture: Capture, step: int) -> Capture:
+    """Set every ``step``-th view aside for evaluation, counted from 0 in name order.
+
+    A capture that already has a test split is returned as it is.
+    """
+    if capture.test_views or step < 2:
+        return capture
+    views = sorted(capture.views, key=lambda view: view.name)
+    kept = tuple(view for index, view in enumerate(views) if index % step)
+    return replace(capture, views=kept, test_views=tuple(views[::step]))
+
+
+def decode_photos(
+    views: Sequence[View],
+    *,
+    mask_source: MaskSource,
+    max_size: int | None = None,
+    progress: Progress = silent,
+) -> tuple[Photo, ...]:
+    """Decode photos, on all cores, with at most a few full-size ones in memory.
+
+    Args:
+        views: With cameras.
+        mask_source: As in the capture.
+        max_size: Longer side of the result [px]; ``None`` keeps the stored size.
+        progress: Told about each photo.
+
+    Returns:
+        Undistorted photos with exact cameras, in the order of ``views``.
+
+    Raises:
+        CaptureError: A damaged file, a mask or depth of another aspect, all masks empty.
+    """
+    photos: list[Photo] = []
+    threads = min(cpu_threads(), 8)
+    with ThreadPoolExecutor(threads, thread_name_prefix="photocast-decode") as pool:
+        running: deque[Future[Photo]] = deque()
+        try:
+            for view in views:
+                running.append(pool.submit(_decode, view, mask_source, max_size))
+                if len(running) > threads:
+                    photos.append(running.popleft().result())
+                    progress("decode", len(photos), len(views))
+            while running:
+                photos.append(running.popleft().result())
+                progress("decode", len(photos), len(views))
+        finally:
+            for future in running:
+                future.cancel()
+    if mask_source != "none":
+        coverage = [float(p.mask.mean()) / 255 for p in photos if p.mask is not None]
+        check_masks([photo.name for photo in photos], np.array(coverage))
+    return tuple(photos)
+
+
+def _decode(view: View, mask_source: MaskSource, max_size: int | None) -> Photo:
+    camera = view.camera
+    if camera is None:
+        raise CameraError(f"{view.name} has no camera.", code="camera.none")
+    rgb, alpha = read_photo(view.image_path)
+    if rgb.shape[:2] != (camera.height, camera.width):
+        raise CaptureError(
+            f"{view.image_path.name} changed its size while it was read.",
+            code="capture.image_unreadable",
+        )
+    full = pinhole_of(camera)
+    target = full.resized(*target_size(full.width, full.height, max_size))
+    alpha = alpha if mask_source == "alpha" else None
+    colour = resample_rgb(rgb, alpha, camera, target)
+    stored = _stored_mask(view, mask_source, rgb, alpha)
+    depth = None
+    if view.depth_path is not None:
+        raw = read_depth(view.depth_path, view.depth_scale)
+        _check_aspect(view.depth_path, "depth map", raw.shape, rgb.shape)
+        depth = resample_depth(raw, camera, target)
+    return Photo(
+        name=view.name,
+        camera=target,
+        rgb=colour,
+        mask=None if stored is None else resample_coverage(stored, camera, target),
+        depth=depth,
+    )
+
+
+def _stored_mask(
+    view: View,
+    mask_source: MaskSource,
+    rgb: NDArray[np.uint8],
+    alpha: NDArray[np.uint8] | None,
+) -> NDArray[np.uint8] | None:
+    """The mask at the photo's stored size; ``None`` only if the capture has none."""
+    if mask_source == "none":
+        return None
+    if mask_source == "background":
+        return background_mask(rgb)
+    if mask_source == "alpha":
+        return np.full(rgb.shape[:2], 255, np.uint8) if alpha is None else alpha
+    if view.mask_path is None:
+        raise CaptureError(f"{view.name} has no mask file.", code="capture.mask_missing")
+    mask = read_mask(view.mask_path)
+    _check_aspect(view.mask_path, "mask", mask.shape, rgb.shape)
+    if mask.shape != rgb.shape[:2]:
+        import cv2
+
+        height, width = rgb.shape[:2]
+        way = cv2.INTER_AREA if mask.shape[0] > height else cv2.INTER_LINEAR
+        mask = cv2.resize(mask, (width, height), interpolation=way)
+    return mask
+
+
+def _check_aspect(
+    path: Path, kind: str, shape: tuple[int, ...], photo_shape: tuple[int, ...]
+) -> None:
+    (rows, columns), (height, width) = shape[:2], photo_shape[:2]
+    if abs(columns * height / (rows * width) - 1) > 0.01:
+        raise CaptureError(
+            f"The {kind} {path.name} is {columns}x{rows}, another shape than its photo "
+            f"({width}x{height}). Export it uncropped.",
+            code="capture.size",
+        )
+
+
+def _check_folder(root: Path) -> None:
+    if not root.exists():
+        raise CaptureError(
+            f"{root} is not there. Give the folder with the photos.", code="capture.no_folder"
+        )
+    if not root.is_dir():
+        raise CaptureError(
+            f"{root.name} is a file. Give the folder with the photos and their cameras.",
+            code="capture.not_a_folder",
+        )
+
+
+def _read_cameras(root: Path) -> tuple[CameraFile, list[str]]:
+    found: list[tuple[str, CameraFile]] = []
+    ignored: list[str] = []
+    if transforms := find_transforms(root):
+        found.append((transforms.name, read_transforms(transforms)))
+    for find, read in (
+        (find_colmap, lambda path: read_colmap(root, path)),
+        (find_idr, read_idr),
+        (find_llff, read_llff),
+        (find_middlebury, read_middlebury),
+    ):
+        if path := find(root):
+            if found:
+                ignored.append(path.relative_to(root).as_posix())
+            else:
+                found.append((path.name, read(path)))
+    if not found:
+        raise _no_cameras(root)
+    file = found[0][1]
+    _check_counts(file)
+    return file, ignored
+
+
+def _no_cameras(root: Path) -> CaptureError:
+    photos = [path for folder in (root, *_subfolders(root)) for path in list_photos(folder)]
+    if not photos:
+        return CaptureError(
+            f"{root.name} has no photos (PNG, JPEG, WebP, TIFF or BMP). Give the folder with the "
+            "photos and their cameras.",
+            code="capture.no_photos",
+        )
+    for folder in _subfolders(root):
+        if find_transforms(folder) or find_llff(folder) or find_idr(folder):
+            return CaptureError(
+                f"{root.name} has no cameras, but its folder {folder.name} does. Give that one.",
+                code="capture.no_cameras",
+            )
+    return CaptureError(
+        f"{root.name} has {len(photos)} photos but no cameras: no transforms.json, COLMAP model "
+        "(sparse/0), cameras.npz, poses_bounds.npy or *_par.txt. Estimate the cameras first, for "
+        "example with COLMAP.",
+        code="capture.no_cameras",
+    )
+
+
+def _subfolders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and path.name[0] != ".")
+
+
+def _check_counts(file: CameraFile) -> None:
+    total = len(file.views) + len(file.missing)
+    if len(file.missing) * 2 > total:
+        raise CaptureError(
+            f"{file.path.name} names {total} photos and {len(file.missing)} of them are absent "
+            f"(such as {file.missing[0]}). Put the photos where the file says.",
+            code="capture.photos_missing",
+        )
+    if len(file.views) < MIN_VIEWS:
+        raise CaptureError(
+            f"{file.path.name} gives {len(file.views)} photos with cameras; at least {MIN_VIEWS} "
+            "are needed, and 30 or more all around the object are better.",
+            code="capture.too_few_photos",
+        )
+    names = [view.name for view in file.views]
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise CaptureError(
+            f"{file.path.name} names the photo {repeated[0]} more than once.",
+            code="capture.photo_repeated",
+        )
+
+
+def _named_apart(
+    root: Path, views: tuple[View, ...], tests: tuple[View, ...]
+) -> tuple[tuple[View, ...], tuple[View, ...]]:
+    # train/r_0 and test/r_0 are two photos: where a name is in both splits, all get their folder.
+    if not {view.name for view in views} & {view.name for view in tests}:
+        return views, tests
+
+    def long(view: View) -> View:
+        path = view.image_path.relative_to(root).with_suffix("")
+        return replace(view, name=path.as_posix())
+
+    return tuple(map(long, views)), tuple(map(long, tests))
+
+
+def _missing_warning(file: CameraFile) -> list[str]:
+    if not file.missing:
+        return []
+    shown = ", ".join(file.missing[:5]) + (", ..." if len(file.missing) > 5 else "")
+    return [
+        f"{file.path.name} names {len(file.missing)} photos that are absent ({shown}); "
+        f"the other {len(file.views)} are used."
+    ]
+
+
+def _orientation_warning(views: Sequence[View]) -> list[str]:
+    turned = [view.name for view in views if image_orientation(view.image_path) != 1]
+    if not turned:
+        return []
+    return [
+        f"{len(turned)} photos (such as {turned[0]}) carry an EXIF rotation, which is not applied: "
+        "camera files are taken to describe the stored pixels."
+    ]
+
+
+def _probes(views: Sequence[View]) -> Iterator[View]:
+    for index in sorted({int(i) for i in np.linspace(0, len(views) - 1, _PROBES)}):
+        yield views[index]
+
+
+def _find_masks(
+    root: Path, views: tuple[View, ...]
+) -> tuple[tuple[View, ...], MaskSource, list[str]]:
+    if not views:
+        return views, "none", []
+    if not any(view.mask_path for view in views):
+        views = _with_mask_folder(root, views)
+    with_mask = tuple(view for view in views if view.mask_path)
+    if len(with_mask) * 2 > len(views) and len(with_mask) >= MIN_VIEWS:
+        lacking = [view.name for view in views if not view.mask_path]
+        if not lacking:
+            return views, "file", []
+        return (
+            with_mask,
+            "file",
+            [f"{len(lacking)} photos have no mask and are left out (such as {lacking[0]})."],
+        )
+    plain = []
+    for view in _probes(views):
+        rgb, alpha = read_photo(view.image_path)
+        if alpha is not None and alpha.min() < 255:
+            return views, "alpha", []
+        plain.append(has_plain_background(rgb))
+    return views, "background" if np.mean(plain) > 0.7 else "none", []
+
+
+def _with_mask_folder(root: Path, views: tuple[View, ...]) -> tuple[View, ...]:
+    for folder in sorted(path for path in root.glob("mask*") if path.is_dir()):
+        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+        found = {view.name: _mask_of(view, folder, files) for view in views}
+        if not any(found.values()) and len(files) == len(views):
+            # NeuS writes image/000012.png and mask/012.png: the same number, other digits.
+            numbers = {_number(path.stem): path for path in files}
+            found = {view.name: numbers.get(_number(view.image_path.stem)) for view in views}
+        if any(found.values()):
+            return tuple(replace(view, mask_path=found[view.name]) for view in views)
+    return views
+
+
+def _mask_of(view: View, folder: Path, files: Sequence[Path]) -> Path | None:
+    wanted = {view.image_path.stem, view.image_path.name, f"{view.image_path.stem}_mask"}
+    matches = [path for path in files if path.stem in wanted]
+    if len(matches) > 1:  # the same stem in several folders: the one in the photo's own
+        parent = view.image_path.parent.name
+        matches = [path for path in matches if path.parent.name == parent] or matches
+    return matches[0] if matches else None
+
+
+def _number(stem: str) -> int | None:
+    digits = re.findall(r"\d+", stem)
+    return int(digits[-1]) if digits else None
+
+
+def _up(layout: str, views: Sequence[View]) -> tuple[NDArray[np.float64], str]:
+    poses = np.stack([view.camera.camera_from_world for view in views if view.camera is not None])
+    up, reason = world_up(poses)
+    if layout in {"blender", "nerfstudio"}:
+        # By convention +Z, unless the cameras were clearly held level about another axis.
+        z = np.array([0.0, 0.0, 1.0])
+        if reason != "cameras held level" or up @ z > 0.9:
+            return z, "convention of the layout"
+    # Rendered captures use an exact axis; so do we where the estimate is within two degrees.
+    axis = np.zeros(3)
+    axis[np.abs(up).argmax()] = np.sign(up[np.abs(up).argmax()])
+    return (axis, reason) if up @ axis > 0.9994 else (up, reason)
+
+
+def _box_from_cameras(
+    views: Sequence[View], points: NDArray[np.float64] | None
+) -> NDArray[np.float64] | None:
+    """Where the object should be without masks: what all cameras look at.
+
+    The sphere around the look-at point that reaches half way to the nearest cameras; sparse points
+    inside it tighten the box.
+    """
+    cameras = [view.camera for view in views if view.camera is not None]
+    centers = np.stack([camera.center for camera in cameras])
+    middle = look_at_point(centers, np.stack([camera.forward for camera in cameras]))
+    if middle is None:
+        return None
+    reach = 0.5 * float(np.percentile(np.linalg.norm(centers - middle, axis=1), 10))
+    box: NDArray[np.float64] = np.stack([middle - reach, middle + reach])
+    if points is not None:
+        inside = points[np.linalg.norm(points - middle, axis=1) < reach]
+        if len(inside) >= 50:
+            low, high = np.percentile(inside, [1, 99], axis=0)
+            margin = 0.05 * (high - low)
+            box = np.stack([low - margin, high + margin])
+    return box

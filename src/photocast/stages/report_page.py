@@ -1,0 +1,247 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``report.html``: one page for people, readable offline and without scripts.
+
+Images are inside the page; everything that comes from files or options is escaped.
+"""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+from photocast.data import Check, Report
+from photocast.stages.report_style import REPORT_STYLE
+
+__all__ = ["ReportImage", "report_page"]
+
+_GROUPS = {"mesh": "Mesh", "uv": "UV map", "image": "Images", "file": "Files"}
+_HEADLINES = (
+    ("mesh.faces", "Triangles"),
+    ("mesh.watertight", "Watertight"),
+    ("image.psnr", "PSNR, held out"),
+    ("image.ssim", "SSIM, held out"),
+    ("file.mesh.glb", "mesh.glb"),
+)
+_SMALL_WORDS = {"uv": "UV", "psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "iou": "IoU"}
+
+
+@dataclass(frozen=True, slots=True)
+class ReportImage:
+    """One image of the page."""
+
+    data: bytes
+    media_type: str
+    """Such as ``image/png``."""
+    alt: str
+    """What it shows, for those who cannot see it."""
+    caption: str
+    kind: str = ""
+    """CSS class of the figure: ``turntable`` or none."""
+
+
+def report_page(report: Report, *, title: str, images: Sequence[ReportImage] = ()) -> bytes:
+    """Write the page.
+
+    Args:
+        report: ``run["views"]`` (a list of equal dictionaries) becomes the per-view table,
+            ``run["seconds"]`` the timings, the rest of ``run`` folds away at the end.
+        title: Name of the result.
+        images: Shown in order under the summary.
+    """
+    sections = [
+        _headlines(report.checks),
+        _warnings(report.warnings),
+        _figures(images),
+        _checks(report.checks),
+        _views(report.run.get("views", ())),
+        _seconds(report.run.get("seconds", {})),
+        _run(report.run),
+    ]
+    page = f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)} – Photocast report</title>
+<style>{REPORT_STYLE}</style>
+</head>
+<body>
+<main>
+{_header(report, title)}
+{"".join(section for section in sections if section)}
+<footer>Written by Photocast {escape(_version(report))}. The same facts for machines are in
+report.json and run.json.</footer>
+</main>
+</body>
+</html>
+"""
+    return page.encode()
+
+
+def _header(report: Report, title: str) -> str:
+    failed = [check for check in report.checks if check.passed is False]
+    judged = [check for check in report.checks if check.passed is not None]
+    badge = f"✗ {len(failed)} failed" if failed else "✓ all passed"
+    state = "failed" if failed else "passed"
+    text = f"{len(judged) - len(failed)} of {len(judged)} checks passed."
+    if failed:
+        text += f" Failed: {', '.join(_label(check.name) for check in failed)}."
+    return (
+        f'<header><h1>{escape(title)}</h1><span class="badge {state}">{badge}</span></header>'
+        f'<p class="summary">{escape(text)}</p>'
+    )
+
+
+def _headlines(checks: Sequence[Check]) -> str:
+    by_name = {check.name: check for check in checks}
+    found = [(by_name[name], label) for name, label in _HEADLINES if name in by_name]
+    facts = "".join(
+        f"<div><dt>{escape(label)}</dt><dd>{escape(_value(check))}</dd></div>"
+        for check, label in found
+        if check.value is not None
+    )
+    return facts and f'<section aria-label="Summary"><dl class="facts">{facts}</dl></section>'
+
+
+def _warnings(warnings: Sequence[str]) -> str:
+    if not warnings:
+        return ""
+    items = "".join(f"<li>{escape(warning)}</li>" for warning in warnings)
+    return f'<section class="warnings"><h2>Worth knowing</h2><ul>{items}</ul></section>'
+
+
+def _figures(images: Sequence[ReportImage]) -> str:
+    figures = "".join(
+        f'<figure class="{escape(image.kind)}">'
+        f'<img src="data:{escape(image.media_type)};base64,'
+        f'{base64.b64encode(image.data).decode()}" alt="{escape(image.alt)}">'
+        f"<figcaption>{escape(image.caption)}</figcaption></figure>"
+        for image in images
+    )
+    return figures and f"<section><h2>Result</h2>{figures}</section>"
+
+
+def _checks(checks: Sequence[Check]) -> str:
+    groups: dict[str, list[Check]] = {}
+    for check in checks:
+        groups.setdefault(check.name.partition(".")[0], []).append(check)
+    parts = [
+        f"<h3>{escape(_GROUPS.get(group, _label('.' + group)))}</h3>"
+        '<table class="checks"><thead><tr><th scope="col">Check</th>'
+        '<th scope="col" class="value">Value</th><th scope="col" class="limit">Limit</th>'
+        f'<th scope="col">Result</th></tr></thead><tbody>{"".join(map(_check, members))}'
+        "</tbody></table>"
+        for group, members in groups.items()
+    ]
+    return f"<section><h2>Checks</h2>{''.join(parts)}</section>" if parts else ""
+
+
+def _check(check: Check) -> str:
+    mark = {
+        True: '<span class="mark passed">✓ passed</span>',
+        False: '<span class="mark failed">✗ failed</span>',
+        None: f'<span class="mark info">{"info" if check.value is not None else "–"}</span>',
+    }[check.passed]
+    note = f'<span class="aside">{escape(check.note)}</span>' if check.note else ""
+    return (
+        f'<tr><th scope="row">{escape(_label(check.name))}{note}</th>'
+        f"<td>{escape(_value(check))}</td><td>{escape(check.limit)}</td><td>{mark}</td></tr>"
+    )
+
+
+def _views(views: Sequence[Mapping[str, Any]]) -> str:
+    if not views:
+        return ""
+    keys = list(dict.fromkeys(key for view in views for key in view))
+    head = "".join(
+        f'<th scope="col"{_number_class(views[0].get(key))}>{escape(_label("." + key))}</th>'
+        for key in keys
+    )
+    rows = "".join(
+        "<tr>"
+        + "".join(
+            f"<td{_number_class(view.get(key))}>{escape(_number(view.get(key)))}</td>"
+            for key in keys
+        )
+        + "</tr>"
+        for view in views
+    )
+    return (
+        f"<section><h2>Views</h2><table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{rows}</tbody></table></section>"
+    )
+
+
+def _seconds(seconds: Mapping[str, float]) -> str:
+    if not seconds:
+        return ""
+    longest = max(*seconds.values(), 1e-9)
+    rows = "".join(
+        f'<tr><th scope="row">{escape(stage)}</th><td class="number">{_duration(value)}</td>'
+        f'<td class="bar"><span class="fill" style="width:{100 * value / longest:.1f}%"></span>'
+        "</td></tr>"
+        for stage, value in seconds.items()
+    )
+    return (
+        f'<section><h2>Time</h2><p class="summary">{_duration(sum(seconds.values()))} in all.</p>'
+        f'<table class="time"><tbody>{rows}</tbody></table></section>'
+    )
+
+
+def _run(run: Mapping[str, Any]) -> str:
+    shown = {key: value for key, value in run.items() if key not in ("views", "seconds")}
+    parts = [f"<h3>{escape(_label('.' + key))}</h3>{_facts(value)}" for key, value in shown.items()]
+    if not parts:
+        return ""
+    return (
+        f"<section><details><summary>How it was made</summary>{''.join(parts)}</details></section>"
+    )
+
+
+def _facts(value: Any) -> str:
+    if not isinstance(value, Mapping):
+        return f"<p>{escape(_number(value))}</p>"
+    rows = "".join(
+        f'<tr><th scope="row">{escape(str(key))}</th><td><code>{escape(str(item))}</code></td></tr>'
+        for key, item in value.items()
+    )
+    return f"<table><tbody>{rows}</tbody></table>"
+
+
+def _label(name: str) -> str:
+    group, _, rest = name.partition(".")
+    if group == "file":
+        return rest
+    words = [_SMALL_WORDS.get(word, word) for word in rest.replace(".", " ").split("_")]
+    text = " ".join(words)
+    return text[:1].upper() + text[1:]
+
+
+def _value(check: Check) -> str:
+    return f"{_number(check.value)} {check.unit}".strip()
+
+
+def _number(value: Any) -> str:
+    if value is None:
+        return "not measured"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}".replace(",", "\u202f")  # narrow no-break space between thousands
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _number_class(value: Any) -> str:
+    return ' class="number"' if isinstance(value, (int, float)) else ""
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{int(seconds) // 60} min {int(seconds) % 60:02d} s"
+
+
+def _version(report: Report) -> str:
+    return str(report.run.get("versions", {}).get("photocast", ""))
