@@ -5,6 +5,7 @@
 import io
 import itertools
 import json
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import numpy as np
@@ -210,6 +211,18 @@ def test_a_perfect_result_has_a_black_difference_and_a_high_psnr(scene, photos):
         photo, render = sheet[top : top + tile, gap : gap + tile], sheet[top : top + tile, 324:624]
         assert np.abs(photo.astype(int) - render).mean() < 1
         assert photo.std() > 20
+
+
+def test_a_photo_without_mask_is_compared_where_the_object_is(scene, photos):
+    # A wild background must not count: it is no error of the mesh.
+    noise = np.random.default_rng(1).integers(0, 256, photos[0].rgb.shape).astype(np.uint8)
+    covered = (photos[0].mask > 0)[..., None]
+    wild = replace(photos[0], rgb=np.where(covered, photos[0].rgb, noise), mask=None)
+    with Image.open(io.BytesIO(preview_png(scene, [wild]))) as image:
+        sheet = np.asarray(image)
+    difference = sheet[34:334, 636:936]
+    assert difference[100:200, 100:200].max() <= 8  # on the object
+    assert difference[145:155, :12].max() == 0  # beside it
 
 
 def test_a_preview_without_photos_shows_the_object_from_around(scene):

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from photocast import __version__
+from photocast.cli.inspect import inspect
 from photocast.cli.reconstruct import reconstruct
 from photocast.cli.render import render
 
@@ -39,4 +40,5 @@ def photocast(
 
 
 app.command()(reconstruct)
+app.command()(inspect)
 app.command()(render)

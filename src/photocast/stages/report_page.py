@@ -177,13 +177,13 @@ def _views(views: Sequence[Mapping[str, Any]]) -> str:
     rows = "".join(
         "<tr>"
         + "".join(
-            f"<td{_number_class(view.get(key))}>{escape(_number(view.get(key)))}</td>"
+            f"<td{_number_class(view.get(key))}>{escape(_score(view.get(key)))}</td>"
             for key in keys
         )
         + "</tr>"
         for view in views
     )
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>"
+    table = f'<table class="views"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
     if len(views) > _LONG:
         table = f"<details><summary>{len(views)} views</summary>{table}</details>"
     return f"<section><h2>Views</h2>{table}</section>"
@@ -259,6 +259,13 @@ def _number(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}".replace(",", "\u202f")  # narrow no-break space between thousands
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _score(value: Any) -> str:
+    # As many digits in every row, so that the points stand under each other.
+    if isinstance(value, float):
+        return f"{value:.2f}" if abs(value) >= 2 else f"{value:.4f}"
+    return _number(value)
 
 
 def _number_class(value: Any) -> str:
