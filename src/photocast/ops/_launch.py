@@ -44,7 +44,7 @@ MOST_PARTS = 16  # each part may cost a private gradient buffer
 
 @lru_cache(maxsize=1)
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(cpu_threads(), thread_name_prefix="photocast-kernel")
+    return ThreadPoolExecutor(max(cpu_threads() - 1, 1), thread_name_prefix="photocast-kernel")
 
 
 @lru_cache(maxsize=1)
@@ -207,6 +207,21 @@ def _unit(upstream: Sequence[Tensor]) -> float:
     return 2.0 ** (36 - math.frexp(largest)[1])
 
 
+def _drain_together(kernel: Any, jobs: list[tuple[Any, Any]], name: str) -> None:
+    # This thread and the pool's take the next job until none is left.
+    queue = iter(jobs)
+
+    def drain() -> None:
+        for size, inputs in queue:
+            wp.launch(kernel, dim=size, inputs=inputs, device=name)
+
+    others = min(len(jobs), cpu_threads()) - 1
+    work = [_pool().submit(drain) for _ in range(others)]
+    drain()
+    for task in work:
+        task.result()
+
+
 def launch_parts(
     kernel: Any, parts: Sequence[tuple[int | Sequence[int], Sequence[Any]]], device: torch.device
 ) -> None:
@@ -224,13 +239,7 @@ def launch_parts(
         return
     if device.type == "cpu":
         wp.load_module(kernel.module, device=name)  # once, not once per thread
-        work = [
-            _pool().submit(wp.launch, kernel, dim=size, inputs=inputs, device=name)
-            for size, inputs in jobs[1:]
-        ]
-        wp.launch(kernel, dim=jobs[0][0], inputs=jobs[0][1], device=name)
-        for task in work:
-            task.result()
+        _drain_together(kernel, jobs, name)
         return
     stream = wp.stream_from_torch(torch.cuda.current_stream(device))
     for size, inputs in jobs:
