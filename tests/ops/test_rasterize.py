@@ -298,3 +298,20 @@ def test_the_deterministic_mode_sums_in_integers_to_the_same_gradient(torus, dev
         for a, b in zip(run, loose, strict=True):
             assert b.abs().max() > 0
             assert_close(a, b, rtol=1e-3, atol=1e-5 * float(b.abs().max()))
+
+
+def test_faces_shared_by_several_threads_are_drawn_the_same(torus, monkeypatch):
+    clip, faces = torus(12, 8)
+    one = rasterize(clip, faces, (70, 50))
+    monkeypatch.setattr("photocast.ops.rasterize._strips", lambda *_: 5)
+    five = rasterize(clip, faces, (70, 50))
+    assert all(torch.equal(a, b) for a, b in zip(one, five, strict=True))
+
+
+def test_a_second_derivative_is_refused_instead_of_wrong(torus):
+    clip, faces = torus(5, 4)
+    clip.requires_grad_()
+    bary = rasterize(clip, faces, (6, 6)).bary
+    (grad,) = torch.autograd.grad((bary**2).sum(), clip, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad.sum().backward()
