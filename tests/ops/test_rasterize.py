@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from photocast.ops._launch import deterministic
 from photocast.ops.antialias import antialias
+from photocast.ops.determinism import deterministic
 from photocast.ops.interpolate import interpolate
 from photocast.ops.rasterize import rasterize, rasterize_twin
 from photocast.ops.texture import texture
