@@ -167,11 +167,15 @@ def visibility_kernel(
     stop_row: wp.int32,
     keys: wp.array3d[wp.int64],
 ):
-    """Keep, per pixel, the smallest of depth << 32 | face; only rows of this launch's band."""
-    slot, face = wp.tid()
+    """Keep, per pixel, the smallest of depth << 32 | face; only rows of this launch's band.
+
+    The rows of a face are dealt out to ``grid.parts`` threads: on CUDA a face of a million pixels
+    must not keep a single thread busy.
+    """
+    slot, face, strip = wp.tid()
     view = first_view + slot
     box = boxes[view, face]
-    row0 = wp.max(box[2], first_row)
+    row0 = wp.max(box[2], first_row) + strip
     row1 = wp.min(box[3], stop_row - 1)
     if row0 > row1 or box[0] > box[1]:
         return
@@ -204,7 +208,7 @@ def visibility_kernel(
     tie2 = owns_ties(line2)
     half = wp.float64(0.5)
     one = wp.float64(1.0)
-    for row in range(row0, row1 + 1):
+    for row in range(row0, row1 + 1, grid.parts):
         y = wp.float64(row) + half
         start0 = line0[1] * y + line0[2]
         start1 = line1[1] * y + line1[2]

@@ -11,9 +11,8 @@ the interpreter lock while a kernel runs. On CUDA there is one part, and atomics
 import itertools
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -23,13 +22,13 @@ from torch import Tensor
 
 from photocast.kernels.rasterize import Grid
 from photocast.kernels.sums import Sums
+from photocast.ops.determinism import is_deterministic
 
 __all__ = [
     "GradientSums",
     "as_array",
     "bands",
     "cpu_threads",
-    "deterministic",
     "launch",
     "launch_parts",
     "launch_rows",
@@ -40,12 +39,13 @@ __all__ = [
 wp.config.log_level = wp.LOG_ERROR
 wp.init()
 
-MOST_PARTS = 16  # each part may cost a private gradient buffer
+MOST_PARTS = 16  # each part may cost a private gradient table
+FEW_PIXELS = 4096  # below this, waking a second thread costs more than it saves
 
 
 @lru_cache(maxsize=1)
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(cpu_threads(), thread_name_prefix="photocast-kernel")
+    return ThreadPoolExecutor(max(cpu_threads() - 1, 1), thread_name_prefix="photocast-kernel")
 
 
 @lru_cache(maxsize=1)
@@ -133,7 +133,8 @@ def launch_rows(
         every_row: Let every part visit all rows (it then owns something else than rows).
     """
     views, height, width = shape
-    rows, parts = views * height, part_count(device)
+    rows = views * height
+    parts = part_count(device) if rows * width > FEW_PIXELS else 1
     span = width if device.type == "cpu" else 1
     jobs = []
     for part in range(parts):
@@ -143,22 +144,6 @@ def launch_rows(
         count = rows if every_row else len(range(part, rows, parts))
         jobs.append(((count, -(-width // span)), inputs(grid)))
     launch_parts(kernel, jobs, device)
-
-
-@contextmanager
-def deterministic(enabled: bool = True) -> Iterator[None]:
-    """Make gradients on CUDA the same to the last bit in every run, at some cost.
-
-    To be open while ``backward`` is called. On the CPU runs agree anyway; with the switch they
-    also agree for every number of cores. Sums are then kept in steps of 2^-36 of the largest
-    upstream gradient and must stay below 2^27 times it.
-    """
-    global _deterministic
-    before, _deterministic = _deterministic, enabled
-    try:
-        yield
-    finally:
-        _deterministic = before
 
 
 class GradientSums:
@@ -177,7 +162,7 @@ class GradientSums:
         """
         device = upstream[0].device
         shape = (1 if shared else part_count(device), rows, channels)
-        self.unit = _unit(upstream) if _deterministic else 0.0
+        self.unit = _unit(upstream) if is_deterministic() else 0.0
         kind = torch.int64 if self.unit else torch.float32
         self.table = torch.zeros(shape, dtype=kind, device=device)
         unused = torch.empty(
@@ -197,15 +182,27 @@ class GradientSums:
         return table.view(tuple(shape))
 
 
-_deterministic = False
-
-
 def _unit(upstream: Sequence[Tensor]) -> float:
     # A power of two, so that scaling is exact.
     largest = max(float(g.abs().max()) if g.numel() else 0.0 for g in upstream)
     if not 0 < largest < math.inf:
         return 1.0
     return 2.0 ** (36 - math.frexp(largest)[1])
+
+
+def _drain_together(kernel: Any, jobs: list[tuple[Any, Any]], name: str) -> None:
+    # This thread and the pool's take the next job until none is left.
+    queue = iter(jobs)
+
+    def drain() -> None:
+        for size, inputs in queue:
+            wp.launch(kernel, dim=size, inputs=inputs, device=name)
+
+    others = min(len(jobs), cpu_threads()) - 1
+    work = [_pool().submit(drain) for _ in range(others)]
+    drain()
+    for task in work:
+        task.result()
 
 
 def launch_parts(
@@ -225,13 +222,7 @@ def launch_parts(
         return
     if device.type == "cpu":
         wp.load_module(kernel.module, device=name)  # once, not once per thread
-        work = [
-            _pool().submit(wp.launch, kernel, dim=size, inputs=inputs, device=name)
-            for size, inputs in jobs[1:]
-        ]
-        wp.launch(kernel, dim=jobs[0][0], inputs=jobs[0][1], device=name)
-        for task in work:
-            task.result()
+        _drain_together(kernel, jobs, name)
         return
     stream = wp.stream_from_torch(torch.cuda.current_stream(device))
     for size, inputs in jobs:

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import warp as wp
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from photocast.kernels.antialias import (
     Surface,
@@ -170,6 +171,7 @@ class _Antialias(torch.autograd.Function):
         return blended
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None, None, None]:
         color, clip, faces, twins, blended, sides, shifts = ctx.saved_tensors
         views, height, width, channels = color.shape

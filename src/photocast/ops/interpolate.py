@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import warp as wp
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from photocast.kernels.interpolate import interpolate_backward_kernel, interpolate_kernel
 from photocast.ops._check import check_faces, check_tensor
@@ -112,6 +113,7 @@ class _Interpolate(torch.autograd.Function):
         return values, slopes
 
     @staticmethod
+    @once_differentiable
     def backward(
         ctx: Any, grad_values: Tensor, *_: Any
     ) -> tuple[Tensor | None, None, None, Tensor, None, None]:

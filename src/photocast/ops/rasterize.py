@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 import warp as wp
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from photocast.kernels.rasterize import (
     Grid,
@@ -109,6 +110,7 @@ class _Rasterize(torch.autograd.Function):
         return bary, depth, face, bary_da
 
     @staticmethod
+    @once_differentiable
     def backward(
         ctx: Any, grad_bary: Tensor | None, grad_depth: Tensor | None, *_: Any
     ) -> tuple[Tensor | None, None, None]:
@@ -146,6 +148,7 @@ def _draw(clip: Tensor, faces: Tensor, keys: Tensor) -> None:
     mesh = [(clip, wp.vec4), (faces, wp.vec3i)]
     grid = Grid()
     grid.height, grid.width = height, width
+    grid.parts = _strips(height * width, len(faces), device)
     boxes = torch.empty((views, len(faces), 4), dtype=torch.int32, device=device)
     launch_parts(
         boxes_kernel,
@@ -159,13 +162,18 @@ def _draw(clip: Tensor, faces: Tensor, keys: Tensor) -> None:
         visibility_kernel,
         [
             (
-                (stop - first, len(faces)),
+                (stop - first, len(faces), grid.parts),
                 [*mesh, (boxes, wp.vec4i), grid, first, top, bottom, keys],
             )
             for first, stop, top, bottom in bands(views, height, device)
         ],
         device,
     )
+
+
+def _strips(pixels: int, faces: int, device: torch.device) -> int:
+    """How many threads share the rows of a face: the more, the larger faces can be."""
+    return 1 if device.type == "cpu" else min(max(pixels // (64 * faces), 1), 64)
 
 
 def rasterize_twin(clip: Tensor, faces: Tensor, size: tuple[int, int]) -> Raster:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import warp as wp
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from photocast.kernels.texture import (
     Halving,
@@ -156,6 +157,7 @@ class _Pyramid(torch.autograd.Function):
         return texels
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         height, width = ctx.sizes[0]
         grad = grad.clone(memory_format=torch.contiguous_format)
@@ -212,6 +214,7 @@ class _Texture(torch.autograd.Function):
         return values
 
     @staticmethod
+    @once_differentiable
     def backward(
         ctx: Any, grad_values: Tensor
     ) -> tuple[Tensor | None, None, Tensor | None, None, None, None]:
