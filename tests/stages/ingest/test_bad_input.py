@@ -226,7 +226,7 @@ def test_paths_that_leave_the_folder(name, key, layout):
     written = layout()
     written.nerfstudio()
     edit(written.root / "transforms.json", lambda data: data["frames"][1].update({key: name}))
-    refused(lambda: read_capture(written.root), "capture.path_outside", name)
+    refused(lambda: read_capture(written.root), "capture.path_outside", repr(name))
 
 
 def test_photos_behind_a_link_of_the_owner_are_read(layout, tmp_path):
