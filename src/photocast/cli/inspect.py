@@ -60,7 +60,7 @@ def _show_table(found: "Inspection") -> None:
 
     table = Table(title=escape(str(found.capture.root)), title_justify="left")
     for column in ("what", "value", "unit", "limit", "note"):
-        table.add_column(column)
+        table.add_column(column, no_wrap=column in {"what", "unit", "limit"})
     table.add_row("masks.source", found.capture.mask_source, "", "", "")
     for check in found.report.checks:
         style = "red" if check.passed is False else None

@@ -96,9 +96,10 @@ def _read_one(path: Path) -> CameraFile:
             f"{path.name}: {len(odd)} of {len(scales)} poses carry a scale (such as {odd[0]:.4g}) "
             "in their rotation; it was removed."
         )
+    lenses = {key for entry in (data, *(frame for frame, _ in found)) for key in entry}
     has_depth = any(view.depth_path for view in views)
     return CameraFile(
-        layout="nerfstudio" if "fl_x" in data or "camera_model" in data else "blender",
+        layout="nerfstudio" if lenses & {"fl_x", "camera_model"} else "blender",
         path=path,
         views=tuple(sorted(views, key=lambda view: view.name)),
         missing=tuple(missing),

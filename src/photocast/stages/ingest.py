@@ -167,7 +167,7 @@ def _with_settled_masks(photos: Sequence[Photo], count: int) -> tuple[Photo, ...
     if len(photos) < MIN_VOTERS:
         return tuple(photos[:count])
     try:
-        box = object_box(photos, margin=0.04)
+        box = object_box(photos, margin=0.1)  # shadows may have cut a part from many masks
     except CameraError:  # cameras and masks disagree: no common space to vote in
         return tuple(photos[:count])
     with ThreadPoolExecutor(cpu_threads(), thread_name_prefix="photocast-labels") as pool:

@@ -53,7 +53,7 @@ def inspect_capture(capture: Capture, *, progress: Progress = silent) -> Inspect
         box = mask_box if mask_box is not None else box
     if box is not None:
         size = " x ".join(f"{side:.4g}" for side in box[1] - box[0])
-        middle = ", ".join(f"{x:.4g}" for x in box.mean(axis=0))
+        middle = _place(box.mean(axis=0), float((box[1] - box[0]).max()))
         checks.append(Check("object.box", size, capture.unit, note=f"around ({middle})"))
     return Inspection(capture, Report(tuple(checks), tuple(warnings)), photos, box)
 
@@ -93,7 +93,7 @@ def _camera_checks(capture: Capture) -> list[Check]:
     distances = np.linalg.norm(away, axis=1)
     directions = away / np.maximum(distances, 1e-12)[:, None]
     heights = np.degrees(np.arcsin(np.clip(directions @ capture.up, -1, 1)))
-    middle = ", ".join(f"{x:.4g}" for x in point)
+    middle = _place(point, float(distances.max()))
     gap = _widest_gap(directions, capture.up)
     return [
         *checks,
@@ -109,6 +109,12 @@ def _widest_gap(directions: NDArray[np.float64], up: NDArray[np.float64]) -> flo
     first /= np.linalg.norm(first)
     angles = np.sort(np.degrees(np.arctan2(directions @ np.cross(up, first), directions @ first)))
     return float(np.diff(np.append(angles, angles[0] + 360)).max())
+
+
+def _place(point: NDArray[np.float64], extent: float) -> str:
+    # To a ten-thousandth of the extent, so rounding noise shows as 0.
+    digits = max(0, 4 - int(np.floor(np.log10(max(extent, 1e-12)))))
+    return ", ".join(f"{x + 0.0:.4g}" for x in np.round(point, digits) + 0.0)
 
 
 def _range(values: NDArray[np.float64]) -> str:
