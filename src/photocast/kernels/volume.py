@@ -113,7 +113,9 @@ def box_span(grid: Grid, o: wp.vec3, d: wp.vec3):
     b = wp.cw_mul(top - o, inv)
     lo = wp.min(a, b)
     hi = wp.max(a, b)
-    return wp.vec2(wp.max(wp.max(lo[0], lo[1]), wp.max(lo[2], 0.0)), wp.min(hi[0], wp.min(hi[1], hi[2])))
+    return wp.vec2(
+        wp.max(wp.max(lo[0], lo[1]), wp.max(lo[2], 0.0)), wp.min(hi[0], wp.min(hi[1], hi[2]))
+    )
 
 
 @wp.func
@@ -397,11 +399,14 @@ def regularize(
             ax = x + wp.where(axis == 0, shift, 0)
             ay = y + wp.where(axis == 1, shift, 0)
             az = z + wp.where(axis == 2, shift, 0)
-            g = wp.vec3(
-                distance_at(grid, ax + 1, ay, az)[3] - distance_at(grid, ax - 1, ay, az)[3],
-                distance_at(grid, ax, ay + 1, az)[3] - distance_at(grid, ax, ay - 1, az)[3],
-                distance_at(grid, ax, ay, az + 1)[3] - distance_at(grid, ax, ay, az - 1)[3],
-            ) * 0.5
+            g = (
+                wp.vec3(
+                    distance_at(grid, ax + 1, ay, az)[3] - distance_at(grid, ax - 1, ay, az)[3],
+                    distance_at(grid, ax, ay + 1, az)[3] - distance_at(grid, ax, ay - 1, az)[3],
+                    distance_at(grid, ax, ay, az + 1)[3] - distance_at(grid, ax, ay, az - 1)[3],
+                )
+                * 0.5
+            )
             length = wp.length(g)
             # beyond the band distances are clamped and have no slope to restore
             if length > 1.0e-6 and wp.abs(distance_at(grid, ax, ay, az)[3]) < step.band - 0.5:
@@ -410,7 +415,8 @@ def regularize(
         step.smooth_color * rough[0],
         step.smooth_color * rough[1],
         step.smooth_color * rough[2],
-        step.smooth * wp.clamp(rough[3], -step.smooth_limit, step.smooth_limit) + step.eikonal * eikonal,
+        step.smooth * wp.clamp(rough[3], -step.smooth_limit, step.smooth_limit)
+        + step.eikonal * eikonal,
     )
 
 

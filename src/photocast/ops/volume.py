@@ -126,8 +126,10 @@ class VolumeGrid:
         pad = [b * BLOCK + 1 - n for b, n in zip(self.blocks, self.size, strict=True)]
         padded = torch.nn.functional.pad(near, (0, pad[2], 0, pad[1], 0, pad[0]))
         self.occupied = (
-            torch.nn.functional.max_pool3d(padded, BLOCK + 1, stride=BLOCK)[0, 0] > 0
-        ).to(torch.uint8).contiguous()
+            (torch.nn.functional.max_pool3d(padded, BLOCK + 1, stride=BLOCK)[0, 0] > 0)
+            .to(torch.uint8)
+            .contiguous()
+        )
 
     def train(
         self,
