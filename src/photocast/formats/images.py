@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from photocast.errors import CaptureError
+from photocast.errors import CaptureError, UserError
 
 __all__ = [
     "MAX_SIDE",
@@ -25,6 +25,7 @@ __all__ = [
     "image_size",
     "read_mask",
     "read_photo",
+    "write_png",
 ]
 
 PHOTO_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
@@ -156,3 +157,17 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     if mask.max(initial=0) == 1:
         mask = mask * np.uint8(255)
     return np.ascontiguousarray(mask, dtype=np.uint8)
+
+
+def write_png(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write sRGB (h, w, 3), RGBA (h, w, 4) or grey (h, w) as PNG.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    try:
+        Image.fromarray(image).save(path, format="PNG")
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror or error}).", code="output.unwritable"
+        ) from error

@@ -13,6 +13,8 @@ Source: Olano & Greer, Triangle scan conversion using 2D homogeneous coordinates
 
 import warp as wp
 
+from photocast.kernels.sums import Sums, add_vec4
+
 wp.set_module_options({"enable_backward": False})
 
 DEPTH_STEPS = wp.constant(wp.float64(2147483647.0))  # 31 bits, so that the key stays positive
@@ -27,6 +29,7 @@ class Grid:
     width: wp.int32
     part: wp.int32  # this launch does rows part, part + parts, ...
     parts: wp.int32
+    span: wp.int32  # columns per thread: on the CPU starting a thread costs more than a pixel
 
 
 @wp.func
@@ -59,11 +62,6 @@ def owns_ties(line: wp.vec3d) -> wp.bool:
     if line[1] != zero:
         return line[1] > zero
     return line[2] > zero
-
-
-@wp.func
-def inside(e: wp.float64, tie: wp.bool) -> wp.bool:
-    return e > wp.float64(0.0) or (e == wp.float64(0.0) and tie)
 
 
 @wp.func
@@ -114,18 +112,17 @@ def last_center(u: wp.float64, size: wp.int32) -> wp.int32:
 
 
 @wp.kernel(enable_backward=False)
-def visibility_kernel(
+def boxes_kernel(
     clip: wp.array2d[wp.vec4],
     faces: wp.array[wp.vec3i],
     grid: Grid,
-    first_view: wp.int32,
-    first_row: wp.int32,
-    stop_row: wp.int32,
-    keys: wp.array3d[wp.int64],
+    first_face: wp.int32,
+    boxes: wp.array2d[wp.vec4i],
 ):
-    """Keep, per pixel, the smallest of depth << 32 | face; only rows of this launch's band."""
-    slot, face = wp.tid()
-    view = first_view + slot
+    """First and last column and row of each face's pixel centres; last < first for none."""
+    view, slot = wp.tid()
+    face = first_face + slot
+    boxes[view, face] = wp.vec4i(0, -1, 0, -1)
     corners = faces[face]
     count = clip.shape[1]
     for k in range(3):
@@ -139,16 +136,46 @@ def visibility_kernel(
     box = grown_by_side(box, a, b)
     box = grown_by_side(box, b, c)
     box = grown_by_side(box, c, a)
-    # Also false for NaN: such a face is not drawn.
-    if not (box[0] <= box[1] and box[2] <= box[3]):
-        return
-    row0 = wp.max(first_center(box[2], grid.height), first_row)
-    row1 = wp.min(last_center(box[3], grid.height), stop_row - 1)
-    column0 = first_center(box[0], grid.width)
-    column1 = last_center(box[1], grid.width)
-    if row0 > row1 or column0 > column1:
-        return
+    if box[0] <= box[1] and box[2] <= box[3]:  # false for NaN: such a face is not drawn
+        boxes[view, face] = wp.vec4i(
+            first_center(box[0], grid.width),
+            last_center(box[1], grid.width),
+            first_center(box[2], grid.height),
+            last_center(box[3], grid.height),
+        )
 
+
+@wp.func
+def in_pixels(line: wp.vec3d, grid: Grid) -> wp.vec3d:
+    """The line of clip units as a line of continuous pixels; negation commutes with it exactly."""
+    two = wp.float64(2.0)
+    return wp.vec3d(
+        line[0] * (two / wp.float64(grid.width)),
+        line[1] * (two / wp.float64(grid.height)),
+        line[2] - line[0] - line[1],
+    )
+
+
+@wp.kernel(enable_backward=False)
+def visibility_kernel(
+    clip: wp.array2d[wp.vec4],
+    faces: wp.array[wp.vec3i],
+    boxes: wp.array2d[wp.vec4i],
+    grid: Grid,
+    first_view: wp.int32,
+    first_row: wp.int32,
+    stop_row: wp.int32,
+    keys: wp.array3d[wp.int64],
+):
+    """Keep, per pixel, the smallest of depth << 32 | face; only rows of this launch's band."""
+    slot, face = wp.tid()
+    view = first_view + slot
+    box = boxes[view, face]
+    row0 = wp.max(box[2], first_row)
+    row1 = wp.min(box[3], stop_row - 1)
+    if row0 > row1 or box[0] > box[1]:
+        return
+    corners = faces[face]
     v0 = corner_of(clip, view, corners[0])
     v1 = corner_of(clip, view, corners[1])
     v2 = corner_of(clip, view, corners[2])
@@ -156,29 +183,45 @@ def visibility_kernel(
     line1 = wp.cross(v2, v0)
     line2 = wp.cross(v0, v1)
     det = wp.dot(v0, line0)
-    if not (wp.abs(det) > wp.float64(0.0)):
+    zero = wp.float64(0.0)
+    if not (wp.abs(det) > zero):
         return
+    line0 = in_pixels(line0, grid)
+    line1 = in_pixels(line1, grid)
+    line2 = in_pixels(line2, grid)
     # z/w is affine over the image: sum of e_i z_i over det.
-    plane = (line0 * wp.float64(a[2]) + line1 * wp.float64(b[2]) + line2 * wp.float64(c[2])) / det
-    if det < wp.float64(0.0):  # seen from behind: turn the edges so that inside is positive
+    plane = (
+        line0 * wp.float64(clip[view, corners[0]][2])
+        + line1 * wp.float64(clip[view, corners[1]][2])
+        + line2 * wp.float64(clip[view, corners[2]][2])
+    ) / det
+    if det < zero:  # seen from behind: turn the edges so that inside is positive
         line0 = -line0
         line1 = -line1
         line2 = -line2
     tie0 = owns_ties(line0)
     tie1 = owns_ties(line1)
     tie2 = owns_ties(line2)
+    half = wp.float64(0.5)
     one = wp.float64(1.0)
     for row in range(row0, row1 + 1):
-        for column in range(column0, column1 + 1):
-            p = center_of(column, row, grid)
+        y = wp.float64(row) + half
+        start0 = line0[1] * y + line0[2]
+        start1 = line1[1] * y + line1[2]
+        start2 = line2[1] * y + line2[2]
+        for column in range(box[0], box[1] + 1):
+            x = wp.float64(column) + half
+            e0 = line0[0] * x + start0
+            e1 = line1[0] * x + start1
+            e2 = line2[0] * x + start2
             if (
-                inside(evaluate(line0, p), tie0)
-                and inside(evaluate(line1, p), tie1)
-                and inside(evaluate(line2, p), tie2)
+                (e0 > zero or (e0 == zero and tie0))
+                and (e1 > zero or (e1 == zero and tie1))
+                and (e2 > zero or (e2 == zero and tie2))
             ):
-                z = evaluate(plane, p)
+                z = plane[0] * x + (plane[1] * y + plane[2])
                 if z >= -one and z <= one:
-                    steps = wp.int64((z * wp.float64(0.5) + wp.float64(0.5)) * DEPTH_STEPS)
+                    steps = wp.int64((z * half + half) * DEPTH_STEPS)
                     key = (steps << wp.int64(32)) | wp.int64(face)
                     wp.atomic_min(keys, view, row, column, key)
 
@@ -195,49 +238,50 @@ def resolve_kernel(
     bary_da: wp.array2d[wp.vec4],
 ):
     """Weights, depth and their face per pixel from the visibility key."""
-    i, column = wp.tid()
+    i, slot = wp.tid()
     row = grid.part + i * grid.parts
-    key = keys[row, column]
-    if key == NO_KEY:
-        bary[row, column] = wp.vec2(0.0, 0.0)
-        depth[row, column] = 0.0
-        seen[row, column] = -1
-        bary_da[row, column] = wp.vec4(0.0, 0.0, 0.0, 0.0)
-        return
-    face = wp.int32(key & wp.int64(0x7FFFFFFF))
-    seen[row, column] = face
-    view = row / grid.height
-    corners = faces[face]
-    v0 = corner_of(clip, view, corners[0])
-    v1 = corner_of(clip, view, corners[1])
-    v2 = corner_of(clip, view, corners[2])
-    line0 = wp.cross(v1, v2)
-    line1 = wp.cross(v2, v0)
-    line2 = wp.cross(v0, v1)
-    p = center_of(column, row - view * grid.height, grid)
-    scale = wp.float64(1.0) / (evaluate(line0, p) + evaluate(line1, p) + evaluate(line2, p))
-    b0 = evaluate(line0, p) * scale
-    b1 = evaluate(line1, p) * scale
-    b2 = wp.float64(1.0) - b0 - b1
-    bary[row, column] = wp.vec2(wp.float32(b0), wp.float32(b1))
-    z = (
-        b0 * wp.float64(clip[view, corners[0]][2])
-        + b1 * wp.float64(clip[view, corners[1]][2])
-        + b2 * wp.float64(clip[view, corners[2]][2])
-    )
-    depth[row, column] = wp.float32(z / (b0 * v0[2] + b1 * v1[2] + b2 * v2[2]))
-    # db/dp = (de - b * d(sum e)) / sum e; one pixel is 2/size clip units.
-    total = line0 + line1 + line2
-    slope0 = (line0 - total * b0) * scale
-    slope1 = (line1 - total * b1) * scale
-    sx = wp.float64(2.0) / wp.float64(grid.width)
-    sy = wp.float64(2.0) / wp.float64(grid.height)
-    bary_da[row, column] = wp.vec4(
-        wp.float32(slope0[0] * sx),
-        wp.float32(slope0[1] * sy),
-        wp.float32(slope1[0] * sx),
-        wp.float32(slope1[1] * sy),
-    )
+    for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
+        key = keys[row, column]
+        if key == NO_KEY:
+            bary[row, column] = wp.vec2(0.0, 0.0)
+            depth[row, column] = 0.0
+            seen[row, column] = -1
+            bary_da[row, column] = wp.vec4(0.0, 0.0, 0.0, 0.0)
+            continue
+        face = wp.int32(key & wp.int64(0x7FFFFFFF))
+        seen[row, column] = face
+        view = row / grid.height
+        corners = faces[face]
+        v0 = corner_of(clip, view, corners[0])
+        v1 = corner_of(clip, view, corners[1])
+        v2 = corner_of(clip, view, corners[2])
+        line0 = wp.cross(v1, v2)
+        line1 = wp.cross(v2, v0)
+        line2 = wp.cross(v0, v1)
+        p = center_of(column, row - view * grid.height, grid)
+        scale = wp.float64(1.0) / (evaluate(line0, p) + evaluate(line1, p) + evaluate(line2, p))
+        b0 = evaluate(line0, p) * scale
+        b1 = evaluate(line1, p) * scale
+        b2 = wp.float64(1.0) - b0 - b1
+        bary[row, column] = wp.vec2(wp.float32(b0), wp.float32(b1))
+        z = (
+            b0 * wp.float64(clip[view, corners[0]][2])
+            + b1 * wp.float64(clip[view, corners[1]][2])
+            + b2 * wp.float64(clip[view, corners[2]][2])
+        )
+        depth[row, column] = wp.float32(z / (b0 * v0[2] + b1 * v1[2] + b2 * v2[2]))
+        # db/dp = (de - b * d(sum e)) / sum e; one pixel is 2/size clip units.
+        total = line0 + line1 + line2
+        slope0 = (line0 - total * b0) * scale
+        slope1 = (line1 - total * b1) * scale
+        sx = wp.float64(2.0) / wp.float64(grid.width)
+        sy = wp.float64(2.0) / wp.float64(grid.height)
+        bary_da[row, column] = wp.vec4(
+            wp.float32(slope0[0] * sx),
+            wp.float32(slope0[1] * sy),
+            wp.float32(slope1[0] * sx),
+            wp.float32(slope1[1] * sy),
+        )
 
 
 @wp.func
@@ -276,60 +320,62 @@ def rasterize_backward_kernel(
     grad_bary: wp.array2d[wp.vec2],
     grad_depth: wp.array2d[wp.float32],
     has_depth: wp.int32,
-    grad_clip: wp.array3d[wp.vec4],
+    grad_clip: Sums,  # row = view * vert count + vertex
 ):
-    """Adjoint of resolve_kernel with the visibility held fixed; one buffer per part.
+    """Adjoint of resolve_kernel with the visibility held fixed; one table per part.
 
     With q_i = from_pixel(v_i): e_0 = q_1 × q_2 (and cyclic), b_i = e_i / s, s = e_0 + e_1 + e_2.
     dL/de_i = (g_i - Σ_j g_j b_j) / s, and d(a × b) = turned(b) · da - turned(a) · db.
     Depth is Σ b_i z_i / Σ b_i w_i; its gradient reaches z and w directly and g through b.
     """
-    i, column = wp.tid()
+    i, slot = wp.tid()
     row = grid.part + i * grid.parts
-    face = seen[row, column]
-    if face < 0:
-        return
-    given = grad_bary[row, column]
-    slope = wp.float32(0.0)
-    if has_depth != 0:
-        slope = grad_depth[row, column]
-    if given[0] == 0.0 and given[1] == 0.0 and slope == 0.0:
-        return
-    view = row / grid.height
-    corners = faces[face]
-    p = center_of(column, row - view * grid.height, grid)
-    a = clip[view, corners[0]]
-    b = clip[view, corners[1]]
-    c = clip[view, corners[2]]
-    q0 = from_pixel(a, p)
-    q1 = from_pixel(b, p)
-    q2 = from_pixel(c, p)
-    scale = wp.float64(1.0) / (cross2(q1, q2) + cross2(q2, q0) + cross2(q0, q1))
-    b0 = cross2(q1, q2) * scale
-    b1 = cross2(q2, q0) * scale
-    b2 = wp.float64(1.0) - b0 - b1
-    weights = wp.vec3(wp.float32(b0), wp.float32(b1), wp.float32(b2))
-    g = wp.vec3d(wp.float64(given[0]), wp.float64(given[1]), wp.float64(0.0))
-    direct_z = wp.float32(0.0)
-    direct_w = wp.float32(0.0)
-    if slope != 0.0:
-        w = weights[0] * a[3] + weights[1] * b[3] + weights[2] * c[3]
-        z = (weights[0] * a[2] + weights[1] * b[2] + weights[2] * c[2]) / w
-        direct_z = slope / w
-        direct_w = -slope * z / w
-        g += wp.vec3d(
-            wp.float64(direct_z * a[2] + direct_w * a[3]),
-            wp.float64(direct_z * b[2] + direct_w * b[3]),
-            wp.float64(direct_z * c[2] + direct_w * c[3]),
-        )
-    mean = g[0] * b0 + g[1] * b1 + g[2] * b2
-    h0 = (g[0] - mean) * scale
-    h1 = (g[1] - mean) * scale
-    h2 = (g[2] - mean) * scale
-    grad0 = on_clip(turned(q1) * h2 - turned(q2) * h1, p)
-    grad1 = on_clip(turned(q2) * h0 - turned(q0) * h2, p)
-    grad2 = on_clip(turned(q0) * h1 - turned(q1) * h0, p)
-    direct = wp.vec4(0.0, 0.0, direct_z, direct_w)
-    wp.atomic_add(grad_clip, grid.part, view, corners[0], grad0 + direct * weights[0])
-    wp.atomic_add(grad_clip, grid.part, view, corners[1], grad1 + direct * weights[1])
-    wp.atomic_add(grad_clip, grid.part, view, corners[2], grad2 + direct * weights[2])
+    for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
+        face = seen[row, column]
+        if face < 0:
+            continue
+        given = grad_bary[row, column]
+        slope = wp.float32(0.0)
+        if has_depth != 0:
+            slope = grad_depth[row, column]
+        if given[0] == 0.0 and given[1] == 0.0 and slope == 0.0:
+            continue
+        view = row / grid.height
+        corners = faces[face]
+        p = center_of(column, row - view * grid.height, grid)
+        a = clip[view, corners[0]]
+        b = clip[view, corners[1]]
+        c = clip[view, corners[2]]
+        q0 = from_pixel(a, p)
+        q1 = from_pixel(b, p)
+        q2 = from_pixel(c, p)
+        scale = wp.float64(1.0) / (cross2(q1, q2) + cross2(q2, q0) + cross2(q0, q1))
+        b0 = cross2(q1, q2) * scale
+        b1 = cross2(q2, q0) * scale
+        b2 = wp.float64(1.0) - b0 - b1
+        weights = wp.vec3(wp.float32(b0), wp.float32(b1), wp.float32(b2))
+        g = wp.vec3d(wp.float64(given[0]), wp.float64(given[1]), wp.float64(0.0))
+        direct_z = wp.float32(0.0)
+        direct_w = wp.float32(0.0)
+        if slope != 0.0:
+            w = weights[0] * a[3] + weights[1] * b[3] + weights[2] * c[3]
+            z = (weights[0] * a[2] + weights[1] * b[2] + weights[2] * c[2]) / w
+            direct_z = slope / w
+            direct_w = -slope * z / w
+            g += wp.vec3d(
+                wp.float64(direct_z * a[2] + direct_w * a[3]),
+                wp.float64(direct_z * b[2] + direct_w * b[3]),
+                wp.float64(direct_z * c[2] + direct_w * c[3]),
+            )
+        mean = g[0] * b0 + g[1] * b1 + g[2] * b2
+        h0 = (g[0] - mean) * scale
+        h1 = (g[1] - mean) * scale
+        h2 = (g[2] - mean) * scale
+        grad0 = on_clip(turned(q1) * h2 - turned(q2) * h1, p)
+        grad1 = on_clip(turned(q2) * h0 - turned(q0) * h2, p)
+        grad2 = on_clip(turned(q0) * h1 - turned(q1) * h0, p)
+        direct = wp.vec4(0.0, 0.0, direct_z, direct_w)
+        first = view * clip.shape[1]
+        add_vec4(grad_clip, grid.part, first + corners[0], grad0 + direct * weights[0])
+        add_vec4(grad_clip, grid.part, first + corners[1], grad1 + direct * weights[1])
+        add_vec4(grad_clip, grid.part, first + corners[2], grad2 + direct * weights[2])

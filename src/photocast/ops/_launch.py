@@ -9,9 +9,11 @@ the interpreter lock while a kernel runs. On CUDA there is one part, and atomics
 """
 
 import itertools
+import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import Any
 
@@ -20,17 +22,19 @@ import warp as wp
 from torch import Tensor
 
 from photocast.kernels.rasterize import Grid
+from photocast.kernels.sums import Sums
 
 __all__ = [
+    "GradientSums",
     "as_array",
     "bands",
     "cpu_threads",
+    "deterministic",
     "launch",
     "launch_parts",
     "launch_rows",
     "part_count",
     "split",
-    "sum_parts",
 ]
 
 wp.config.log_level = wp.LOG_ERROR
@@ -57,7 +61,7 @@ def part_count(device: torch.device) -> int:
 
 def split(count: int, parts: int) -> list[tuple[int, int]]:
     """Cut ``range(count)`` into ``parts`` neighbouring ranges ``(start, stop)``, none empty."""
-    edges = [count * i // parts for i in range(parts + 1)]
+    edges = [count * i // max(parts, 1) for i in range(parts + 1)]
     return [(a, b) for a, b in itertools.pairwise(edges) if b > a]
 
 
@@ -80,6 +84,7 @@ def bands(views: int, height: int, device: torch.device) -> list[tuple[int, int,
 
 def as_array(tensor: Tensor, dtype: Any = None) -> Any:
     """Lend a tensor to a Warp struct, without a copy; it must outlive the launch."""
+    wp.init()
     return wp.from_torch(tensor.detach(), dtype=dtype, requires_grad=False)
 
 
@@ -120,7 +125,8 @@ def launch_rows(
     """Run a per-pixel kernel over a batch of images, rows dealt out to the parts in turn.
 
     Args:
-        kernel: Takes (k, column) as thread index and works on row ``grid.part + k * grid.parts``.
+        kernel: Takes (k, slot) as thread index and works on row ``grid.part + k * grid.parts``,
+            columns from ``slot * grid.span`` on.
         shape: Views, height, width.
         inputs: Kernel parameters for one part, given its grid.
         device: Where the tensors live.
@@ -128,18 +134,78 @@ def launch_rows(
     """
     views, height, width = shape
     rows, parts = views * height, part_count(device)
+    span = width if device.type == "cpu" else 1
     jobs = []
     for part in range(parts):
         grid = Grid()
         grid.height, grid.width, grid.part, grid.parts = height, width, part, parts
+        grid.span = span
         count = rows if every_row else len(range(part, rows, parts))
-        jobs.append(((count, width), inputs(grid)))
+        jobs.append(((count, -(-width // span)), inputs(grid)))
     launch_parts(kernel, jobs, device)
 
 
-def sum_parts(buffers: Tensor) -> Tensor:
-    """Add the private buffers of the parts, always in the same order."""
-    return buffers[0] if len(buffers) == 1 else buffers.sum(0)
+@contextmanager
+def deterministic(enabled: bool = True) -> Iterator[None]:
+    """Make gradients on CUDA the same to the last bit in every run, at some cost.
+
+    To be open while ``backward`` is called. On the CPU runs agree anyway; with the switch they
+    also agree for every number of cores. Sums are then kept in steps of 2^-36 of the largest
+    upstream gradient and must stay below 2^27 times it.
+    """
+    global _deterministic
+    before, _deterministic = _deterministic, enabled
+    try:
+        yield
+    finally:
+        _deterministic = before
+
+
+class GradientSums:
+    """The sums into which pixels scatter: a private table per part, added at the end."""
+
+    def __init__(
+        self, rows: int, channels: int, upstream: Sequence[Tensor], *, shared: bool
+    ) -> None:
+        """Make empty tables.
+
+        Args:
+            rows: How many vertices or texels.
+            channels: Numbers per vertex or texel.
+            upstream: The incoming gradients, which set the scale in the deterministic mode.
+            shared: All parts write one table, because each row belongs to one part.
+        """
+        device = upstream[0].device
+        shape = (1 if shared else part_count(device), rows, channels)
+        self.unit = _unit(upstream) if _deterministic else 0.0
+        kind = torch.int64 if self.unit else torch.float32
+        self.table = torch.zeros(shape, dtype=kind, device=device)
+        unused = torch.empty(
+            (1, 1, 1), dtype=torch.float32 if self.unit else torch.int64, device=device
+        )
+        self.struct = Sums()
+        self.struct.floats = as_array(unused if self.unit else self.table)
+        self.struct.integers = as_array(self.table if self.unit else unused)
+        self.struct.unit = self.unit
+        self._unused = unused  # the struct only borrows it
+
+    def total(self, shape: Sequence[int]) -> Tensor:
+        """The sum over the parts, always in the same order, as float32 of this shape."""
+        table = self.table[0] if len(self.table) == 1 else self.table.sum(0)
+        if self.unit:
+            table = (table.double() / self.unit).float()
+        return table.view(tuple(shape))
+
+
+_deterministic = False
+
+
+def _unit(upstream: Sequence[Tensor]) -> float:
+    # A power of two, so that scaling is exact.
+    largest = max(float(g.abs().max()) if g.numel() else 0.0 for g in upstream)
+    if not 0 < largest < math.inf:
+        return 1.0
+    return 2.0 ** (36 - math.frexp(largest)[1])
 
 
 def launch_parts(

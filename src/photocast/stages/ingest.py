@@ -26,7 +26,15 @@ from photocast.formats.transforms_json import find_transforms, read_transforms
 from photocast.geometry.frames import look_at_point, world_up
 from photocast.ops._launch import cpu_threads
 from photocast.progress import Progress, silent
-from photocast.stages.mask import background_mask, check_masks, has_plain_background
+from photocast.stages.consistency import object_box
+from photocast.stages.mask import (
+    background_labels,
+    background_mask,
+    check_masks,
+    has_plain_background,
+    settled_coverage,
+)
+from photocast.stages.mask_vote import Labels, settle
 from photocast.stages.undistort import (
     pinhole_of,
     resample_coverage,
@@ -38,6 +46,7 @@ from photocast.stages.undistort import (
 __all__ = ["decode_photos", "hold_out_every", "read_capture"]
 
 MIN_VIEWS = 3
+MIN_VOTERS = 8
 _PROBES = 8  # photos decoded to find out where the masks are
 
 
@@ -105,6 +114,7 @@ def decode_photos(
     mask_source: MaskSource,
     max_size: int | None = None,
     progress: Progress = silent,
+    context: Sequence[View] = (),
 ) -> tuple[Photo, ...]:
     """Decode photos, on all cores, with at most a few full-size ones in memory.
 
@@ -113,6 +123,7 @@ def decode_photos(
         mask_source: As in the capture.
         max_size: Longer side of the result [px]; ``None`` keeps the stored size.
         progress: Told about each photo.
+        context: Other photos of the capture, which help to find masks on a plain background.
 
     Returns:
         Undistorted photos with exact cameras, in the order of ``views``.
@@ -120,6 +131,18 @@ def decode_photos(
     Raises:
         CaptureError: A damaged file, a mask or depth of another aspect, all masks empty.
     """
+    photos = _decode_all((*views, *context), mask_source, max_size, progress)
+    if mask_source != "none":
+        coverage = [float(p.mask.mean()) / 255 for p in photos if p.mask is not None]
+        check_masks([photo.name for photo in photos], np.array(coverage))
+    if mask_source == "background":
+        return _with_settled_masks(photos, len(views))
+    return tuple(photos[: len(views)])
+
+
+def _decode_all(
+    views: Sequence[View], mask_source: MaskSource, max_size: int | None, progress: Progress
+) -> list[Photo]:
     photos: list[Photo] = []
     threads = min(cpu_threads(), 8)
     with ThreadPoolExecutor(threads, thread_name_prefix="photocast-decode") as pool:
@@ -136,10 +159,30 @@ def decode_photos(
         finally:
             for future in running:
                 future.cancel()
-    if mask_source != "none":
-        coverage = [float(p.mask.mean()) / 255 for p in photos if p.mask is not None]
-        check_masks([photo.name for photo in photos], np.array(coverage))
-    return tuple(photos)
+    return photos
+
+
+def _with_settled_masks(photos: Sequence[Photo], count: int) -> tuple[Photo, ...]:
+    """Let all photos vote on the doubtful pixels of the first ``count``."""
+    if len(photos) < MIN_VOTERS:
+        return tuple(photos[:count])
+    try:
+        box = object_box(photos, margin=0.04)
+    except CameraError:  # cameras and masks disagree: no common space to vote in
+        return tuple(photos[:count])
+    with ThreadPoolExecutor(cpu_threads(), thread_name_prefix="photocast-labels") as pool:
+        labels = list(pool.map(_labels, photos))
+    masks = settle(labels[:count], labels, box)
+    return tuple(
+        replace(photo, mask=settled_coverage(photo.mask, label.labels, mask))
+        for photo, label, mask in zip(photos, labels, masks, strict=False)
+        if photo.mask is not None
+    )
+
+
+def _labels(photo: Photo) -> Labels:
+    assert photo.mask is not None
+    return Labels(photo.camera, background_labels(photo.rgb, photo.mask))
 
 
 def _decode(view: View, mask_source: MaskSource, max_size: int | None) -> Photo:
