@@ -34,7 +34,7 @@ class SampleConfig:
     """Photos held out for evaluation; 0 writes no test split."""
     size: int = 256
     """Width and height of a photo [px]."""
-    sample_count: int = 16
+    sample_count: int = 32
     """Camera rays per pixel; a power of two. More is smoother and slower."""
     bounce_count: int = 1
     """Reflections between parts of the object."""
@@ -60,7 +60,7 @@ class SampleConfig:
                 raise ConfigError(f"sample.{name} = {value}: must be from {low} to {high}.")
         if self.sample_count & (self.sample_count - 1):
             raise ConfigError(
-                f"sample.sample_count = {self.sample_count}: must be a power of two, such as 16."
+                f"sample.sample_count = {self.sample_count}: must be a power of two, such as 32."
             )
         lights = SampleLight.__args__  # type: ignore[attr-defined]
         if self.light not in lights:

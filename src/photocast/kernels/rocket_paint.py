@@ -19,7 +19,7 @@ from photocast.kernels.rocket import (
 
 wp.set_module_options({"enable_backward": False})
 
-CREAM = wp.constant(wp.vec3(0.76, 0.68, 0.52))
+CREAM = wp.constant(wp.vec3(0.74, 0.65, 0.47))
 RED = wp.constant(wp.vec3(0.62, 0.055, 0.035))
 TEAL = wp.constant(wp.vec3(0.03, 0.27, 0.30))
 YELLOW = wp.constant(wp.vec3(0.78, 0.46, 0.05))

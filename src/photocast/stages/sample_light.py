@@ -3,8 +3,8 @@
 """Built-in lights for the sample capture, as environment maps.
 
 Latitude-longitude, linear radiance. World +Z up: row 0 looks along +Z; column 0 starts at +X and
-columns run towards +Y. Each light is a vertical gradient plus a few soft lamps, scaled so that a
-white diffuse surface in the best light has radiance 1.
+columns run towards +Y. Each light is a vertical gradient plus a few soft lamps, exposed so
+that a diffuse surface of reflectance 0.8 turned to the brightest side has radiance 1.
 """
 
 import math
@@ -18,7 +18,7 @@ from photocast.config import SampleLight
 __all__ = ["ROWS", "light_directions", "sample_light"]
 
 ROWS = 64
-_WHITE = 1.0  # radiance of a white diffuse surface turned to the brightest side
+_BRIGHTEST = 1.25  # so that a diffuse surface of reflectance 0.8 just reaches white
 
 Color = tuple[float, float, float]
 
@@ -96,10 +96,10 @@ def sample_light(name: SampleLight) -> NDArray[np.float32]:
         toward = np.array(lamp.toward) / np.linalg.norm(lamp.toward)
         glow = np.exp(lamp.sharpness * (directions @ toward - 1))
         radiance = radiance + glow[..., None] * np.array(lamp.color)
-    # Diffuse radiance of white for each direction a surface may face.
+    # Radiance of a perfectly white diffuse surface, for each direction a surface may face.
     flat = directions.reshape(-1, 3)
     facing = flat[:: len(flat) // 500]
     weight = np.maximum(facing @ flat.T, 0) * solid.ravel() / math.pi
     brightest = (weight @ radiance.mean(axis=-1).ravel()).max()
-    scaled: NDArray[np.float32] = (radiance * (_WHITE / brightest)).astype(np.float32)
+    scaled: NDArray[np.float32] = (radiance * (_BRIGHTEST / brightest)).astype(np.float32)
     return scaled
