@@ -70,6 +70,32 @@ def test_masks_are_read_from_alpha_brightness_or_zero_and_one(tmp_path):
         assert (read_mask(tmp_path / f"{name}.png") == mask * 255).all()
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tiff", "a.webp", "a.bmp", "deep.png"])
+def test_damage_anywhere_is_either_read_or_refused_by_name(name, tmp_path):
+    rng = np.random.default_rng(4)
+    path = tmp_path / name
+    if name == "deep.png":
+        cv2.imwrite(str(path), rng.integers(0, 65536, (9, 11, 3), dtype=np.uint16))
+    else:
+        Image.fromarray(rng.integers(0, 256, (9, 11, 3), dtype=np.uint8)).save(path)
+    good = path.read_bytes()
+    refused = []
+    for cut in np.linspace(0, len(good) - 1, 25).astype(int):
+        flipped = bytearray(good)
+        flipped[cut] ^= 0x55
+        for data in (good[:cut], bytes(flipped)):
+            path.write_bytes(data)
+            try:
+                rgb, _ = read_photo(path)
+            except CaptureError as error:
+                refused.append(str(error))
+            else:
+                assert rgb.dtype == np.uint8
+                assert rgb.shape[2] == 3
+    assert len(refused) >= 10
+    assert all(name in message for message in refused)
+
+
 def test_absent_and_unwritable_files_are_named(tmp_path):
     with pytest.raises(CaptureError, match=r"gone\.png") as caught:
         read_photo(tmp_path / "gone.png")

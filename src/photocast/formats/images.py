@@ -7,7 +7,9 @@ Pixels are read as they are stored: an EXIF orientation tag is not applied, beca
 are not applied either; values are taken as sRGB.
 """
 
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,7 +64,7 @@ def _open(path: Path) -> Iterator[Image.Image]:
             f"{path.name} is not an image that can be read. Save it again as PNG or JPEG.",
             code="capture.image_unreadable",
         ) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
         raise CaptureError(
             f"{path.name} is damaged or cut short ({error}). Copy or export it again.",
             code="capture.image_unreadable",

@@ -167,6 +167,27 @@ def test_a_middlebury_file_cut_short(layout):
     refused(lambda: read_capture(written.root), "capture.camera_file", "announces 12", "has 9")
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "code"),
+    [
+        ("integer_depth_scale", "wide", "camera.intrinsics"),
+        ("integer_depth_scale", -1, "capture.camera_file"),
+        ("mask_path", 5, "capture.camera_file"),
+        ("depth_path", ["a"], "capture.camera_file"),
+        ("w", "many", "camera.intrinsics"),
+        ("w", -64, "camera.size"),
+        ("cx", float("nan"), "camera.not_finite"),
+        ("k4", 0.1, "camera.model"),
+        ("camera_model", "EQUIRECTANGULAR", "camera.model"),
+    ],
+)
+def test_odd_values_in_a_transforms_file(key, value, code, layout):
+    written = layout()
+    written.nerfstudio()
+    edit(written.root / "transforms.json", lambda data: data["frames"][2].update({key: value}))
+    refused(lambda: read_capture(written.root), code, "transforms.json")
+
+
 def matrix_edit(index, change):
     def apply(data):
         matrix = np.array(data["frames"][index]["transform_matrix"])

@@ -124,6 +124,16 @@ def test_validation_stands_in_for_an_absent_test_split(layout):
     assert {view.image_path.parent.name for view in tests} == {"val"}
 
 
+@pytest.mark.parametrize("key", ["test_filenames", "val_filenames"])
+def test_splits_listed_inside_one_file_are_kept(key, layout):
+    written = layout()
+    lists = {"train_filenames": [f"images/view_{i:03d}.png" for i in range(9)]}
+    written.nerfstudio(**lists, **{key: ["images/view_009.png", "images/view_010.png"]})
+    capture = read_capture(written.root)
+    assert len(capture.views) == 9
+    assert [view.name for view in capture.test_views] == ["view_009", "view_010"]
+
+
 def test_every_eighth_view_is_held_out_from_zero(layout, cameras):
     written = layout(cameras(18))
     written.llff()
