@@ -30,13 +30,14 @@ class Diffusion:
             torch.stack([torch.cat([diagonal, self._row]), torch.cat([diagonal, self._column])]),
             torch.cat([1 + stiffness * degree, -stiffness * ones]),
             (vertex_count, vertex_count),
-        ).to_sparse_csr()
+            check_invariants=False,
+        ).coalesce()
         self._inverse_diagonal = 1 / (1 + stiffness * degree)[:, None]
         self._inverse_degree = 1 / degree.clamp(min=1)[:, None]
 
     def apply(self, x: Float[Tensor, "vert c"]) -> Float[Tensor, "vert c"]:
         """(I + stiffness L) x."""
-        result: Tensor = self._matrix @ x
+        result: Tensor = torch.sparse.mm(self._matrix, x)
         return result
 
     def roughness(self, x: Float[Tensor, "vert c"]) -> Float[Tensor, "vert c"]:
