@@ -81,8 +81,9 @@ def antialias(
     neighbours. Over a straight silhouette it sums up to the covered area.
 
     Gradient reaches ``color`` and, through the place of the crossing, ``clip``: this is what moves
-    vertices at silhouettes. Not found: surfaces that cover no pixel centre, intersections of
-    surfaces, and silhouettes more than 64 faces away from the centre.
+    vertices at silhouettes. It compares the colours at the two centres, so it is off by what they
+    change over half a pixel, and exact where they do not. Not found: surfaces that cover no pixel
+    centre, intersections of surfaces, and silhouettes more than 64 faces away from the centre.
 
     Args:
         color: Float32 (view, h, w, c), background included.
