@@ -21,7 +21,6 @@ from photocast.kernels.rasterize import (
     center_of,
     corner_of,
     cross2,
-    evaluate,
     from_pixel,
     on_clip,
     turned,
@@ -29,7 +28,7 @@ from photocast.kernels.rasterize import (
 
 wp.set_module_options({"enable_backward": False})
 
-MAX_STEPS = wp.constant(16)  # faces followed between two pixel centres
+MAX_STEPS = wp.constant(64)  # faces followed between two pixel centres
 
 
 @wp.struct
@@ -56,32 +55,34 @@ def side_line(surface: Surface, view: wp.int32, half: wp.int32) -> wp.vec3d:
 
 
 @wp.func
-def opposite(surface: Surface, view: wp.int32, half: wp.int32) -> wp.vec3d:
-    return corner_of(surface.clip, view, surface.faces[half / 3][half % 3])
-
-
-@wp.func
 def exit_side(
     surface: Surface, view: wp.int32, face: wp.int32, entry: wp.int32, p: wp.vec2d, q: wp.vec2d
 ) -> wp.int32:
     """Half-edge by which the segment pq leaves a face, or -1 if q lies inside."""
+    corners = surface.faces[face]
+    a = surface.clip[view, corners[0]]
+    b = surface.clip[view, corners[1]]
+    c = surface.clip[view, corners[2]]
+    ap = from_pixel(a, p)
+    bp = from_pixel(b, p)
+    cp = from_pixel(c, p)
+    aq = from_pixel(a, q)
+    bq = from_pixel(b, q)
+    cq = from_pixel(c, q)
+    at_p = wp.vec3d(cross2(bp, cp), cross2(cp, ap), cross2(ap, bp))
+    at_q = wp.vec3d(cross2(bq, cq), cross2(cq, aq), cross2(aq, bq))
     zero = wp.float64(0.0)
-    det = wp.dot(opposite(surface, view, 3 * face), side_line(surface, view, 3 * face))
+    if wp.dot(at_p, wp.vec3d(wp.float64(a[3]), wp.float64(b[3]), wp.float64(c[3]))) < zero:
+        at_p = -at_p  # seen from behind: turn the sides so that inside is positive
+        at_q = -at_q
     best = wp.int32(-1)
     first = wp.float64(1.0e30)
     for k in range(3):
-        half = 3 * face + k
-        if half != entry:
-            line = side_line(surface, view, half)
-            if det < zero:
-                line = -line
-            at_p = evaluate(line, p)
-            at_q = evaluate(line, q)
-            if at_q < zero and at_p > at_q:
-                t = at_p / (at_p - at_q)
-                if t < first:
-                    first = t
-                    best = half
+        if at_q[k] < zero and at_p[k] > at_q[k] and 3 * face + k != entry:
+            t = at_p[k] / (at_p[k] - at_q[k])
+            if t < first:
+                first = t
+                best = 3 * face + k
     return best
 
 
@@ -92,9 +93,9 @@ def is_silhouette(surface: Surface, view: wp.int32, half: wp.int32) -> wp.bool:
     if twin < 0:
         return True
     line = side_line(surface, view, half)
-    here = wp.dot(opposite(surface, view, half), line)
-    there = wp.dot(opposite(surface, view, twin), line)
-    return (here > wp.float64(0.0)) == (there > wp.float64(0.0))
+    near = corner_of(surface.clip, view, surface.faces[half / 3][half % 3])
+    beyond = corner_of(surface.clip, view, surface.faces[twin / 3][twin % 3])
+    return (wp.dot(near, line) > wp.float64(0.0)) == (wp.dot(beyond, line) > wp.float64(0.0))
 
 
 @wp.func
@@ -143,8 +144,8 @@ def pairs_kernel(
     grid: Grid,
     seen: wp.array2d[wp.int32],
     depth: wp.array2d[wp.float32],
-    sides: wp.array3d[wp.int32],  # row, column, axis: the half-edge, -1 for none
-    shifts: wp.array3d[wp.float32],  # m, written where sides >= 0
+    sides: wp.array2d[wp.vec2i],  # per axis the half-edge, -1 for none
+    shifts: wp.array2d[wp.vec2],  # per axis m, written where there is a side
 ):
     """Find the silhouette of each pair.
 
@@ -156,6 +157,8 @@ def pairs_kernel(
     view = row / grid.height
     image_row = row - view * grid.height
     f = seen[row, column]
+    both = wp.vec2i(-1, -1)
+    shift = wp.vec2(0.0, 0.0)
     for axis in range(2):
         found = wp.int32(-1)
         row_q = row + axis
@@ -181,34 +184,46 @@ def pairs_kernel(
                         line[1]
                     ) * wp.float64(grid.width)
                     if steep == (axis == 0):
-                        shifts[row, column, axis] = crossing(surface, view, found, p, q)
+                        shift[axis] = crossing(surface, view, found, p, q)
                     else:
                         found = -1
-        sides[row, column, axis] = found
+        both[axis] = found
+    sides[row, column] = both
+    if both[0] >= 0 or both[1] >= 0:
+        shifts[row, column] = shift
 
 
 @wp.func
 def inflow(
-    sides: wp.array3d[wp.int32],
-    shifts: wp.array3d[wp.float32],
+    sides: wp.array2d[wp.vec2i],
+    shifts: wp.array2d[wp.vec2],
     grid: Grid,
     row: wp.int32,
     column: wp.int32,
 ) -> wp.vec4:
     """How deep the colours of the right, lower, left and upper neighbour reach into a pixel."""
-    image_row = row % grid.height
     depths = wp.vec4(0.0, 0.0, 0.0, 0.0)
-    if sides[row, column, 0] >= 0:
-        depths[0] = wp.max(-shifts[row, column, 0], 0.0)
-    if sides[row, column, 1] >= 0:
-        depths[1] = wp.max(-shifts[row, column, 1], 0.0)
-    if column > 0:
-        if sides[row, column - 1, 0] >= 0:
-            depths[2] = wp.max(shifts[row, column - 1, 0], 0.0)
-    if image_row > 0:
-        if sides[row - 1, column, 1] >= 0:
-            depths[3] = wp.max(shifts[row - 1, column, 1], 0.0)
+    for axis in range(2):
+        if sides[row, column][axis] >= 0:
+            depths[axis] = wp.max(-shifts[row, column][axis], 0.0)
+    if column > 0 and sides[row, column - 1][0] >= 0:
+        depths[2] = wp.max(shifts[row, column - 1][0], 0.0)
+    if row % grid.height > 0 and sides[row - 1, column][1] >= 0:
+        depths[3] = wp.max(shifts[row - 1, column][1], 0.0)
     return depths
+
+
+@wp.func
+def touches_silhouette(
+    sides: wp.array2d[wp.vec2i], grid: Grid, row: wp.int32, column: wp.int32
+) -> wp.bool:
+    """Whether any of the four pairs of a pixel has one; nearly all pixels stop here."""
+    own = sides[row, column]
+    if own[0] >= 0 or own[1] >= 0:
+        return True
+    if column > 0 and sides[row, column - 1][0] >= 0:
+        return True
+    return bool(row % grid.height > 0 and sides[row - 1, column][1] >= 0)
 
 
 @wp.func
@@ -233,13 +248,15 @@ def over_full(depths: wp.vec4) -> wp.float32:
 def blend_kernel(
     color: wp.array3d[wp.float32],
     grid: Grid,
-    sides: wp.array3d[wp.int32],
-    shifts: wp.array3d[wp.float32],
+    sides: wp.array2d[wp.vec2i],
+    shifts: wp.array2d[wp.vec2],
     blended: wp.array3d[wp.float32],  # starts as a copy of color
 ):
     """out = c + Σ_k depth_k (c_k - c) / max(1, Σ depth): each pixel gathers from its neighbours."""
     i, column = wp.tid()
     row = grid.part + i * grid.parts
+    if not touches_silhouette(sides, grid, row, column):
+        return
     depths = inflow(sides, shifts, grid, row, column)
     full = over_full(depths)
     for k in range(4):
@@ -311,8 +328,8 @@ def antialias_backward_kernel(
     grid: Grid,
     color: wp.array3d[wp.float32],
     blended: wp.array3d[wp.float32],
-    sides: wp.array3d[wp.int32],
-    shifts: wp.array3d[wp.float32],
+    sides: wp.array2d[wp.vec2i],
+    shifts: wp.array2d[wp.vec2],
     grad: wp.array3d[wp.float32],
     wants_clip: wp.int32,
     grad_color: wp.array3d[wp.float32],  # starts as a copy of grad
@@ -321,6 +338,8 @@ def antialias_backward_kernel(
     """Colours gather; vertices of the pixel's own two pairs receive the pull on m."""
     i, column = wp.tid()
     row = grid.part + i * grid.parts
+    if not touches_silhouette(sides, grid, row, column):
+        return
     view = row / grid.height
     image_row = row - view * grid.height
     here = wp.vec2i(row, column)
@@ -334,9 +353,9 @@ def antialias_backward_kernel(
         at = neighbor_of(row, column, k)
         side = wp.int32(-1)
         if k < 2:
-            side = sides[row, column, k]
+            side = sides[row, column][k]
         elif (k == 2 and column > 0) or (k == 3 and image_row > 0):
-            side = sides[at[0], at[1], k - 2]
+            side = sides[at[0], at[1]][k - 2]
         if side >= 0:
             # What this pixel gives to that neighbour: the reverse direction is (k + 2) % 4.
             theirs = inflow(sides, shifts, grid, at[0], at[1])
@@ -349,7 +368,7 @@ def antialias_backward_kernel(
                     )
             if k < 2 and wants_clip != 0:
                 g = wp.float32(0.0)
-                if shifts[row, column, k] >= 0.0:
+                if shifts[row, column][k] >= 0.0:
                     g = pull(grad, color, blended, their_full, at, here)
                 else:
                     g = -pull(grad, color, blended, full, here, at)

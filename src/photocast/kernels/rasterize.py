@@ -62,11 +62,6 @@ def owns_ties(line: wp.vec3d) -> wp.bool:
 
 
 @wp.func
-def inside(e: wp.float64, tie: wp.bool) -> wp.bool:
-    return e > wp.float64(0.0) or (e == wp.float64(0.0) and tie)
-
-
-@wp.func
 def grown(box: wp.vec4d, x: wp.float64, y: wp.float64, w: wp.float64) -> wp.vec4d:
     """The box (x0, x1, y0, y1) enlarged by a projected point; everything if w <= 0."""
     far = wp.float64(1.0e30)
@@ -114,18 +109,17 @@ def last_center(u: wp.float64, size: wp.int32) -> wp.int32:
 
 
 @wp.kernel(enable_backward=False)
-def visibility_kernel(
+def boxes_kernel(
     clip: wp.array2d[wp.vec4],
     faces: wp.array[wp.vec3i],
     grid: Grid,
-    first_view: wp.int32,
-    first_row: wp.int32,
-    stop_row: wp.int32,
-    keys: wp.array3d[wp.int64],
+    first_face: wp.int32,
+    boxes: wp.array2d[wp.vec4i],
 ):
-    """Keep, per pixel, the smallest of depth << 32 | face; only rows of this launch's band."""
-    slot, face = wp.tid()
-    view = first_view + slot
+    """First and last column and row of each face's pixel centres; last < first for none."""
+    view, slot = wp.tid()
+    face = first_face + slot
+    boxes[view, face] = wp.vec4i(0, -1, 0, -1)
     corners = faces[face]
     count = clip.shape[1]
     for k in range(3):
@@ -139,16 +133,46 @@ def visibility_kernel(
     box = grown_by_side(box, a, b)
     box = grown_by_side(box, b, c)
     box = grown_by_side(box, c, a)
-    # Also false for NaN: such a face is not drawn.
-    if not (box[0] <= box[1] and box[2] <= box[3]):
-        return
-    row0 = wp.max(first_center(box[2], grid.height), first_row)
-    row1 = wp.min(last_center(box[3], grid.height), stop_row - 1)
-    column0 = first_center(box[0], grid.width)
-    column1 = last_center(box[1], grid.width)
-    if row0 > row1 or column0 > column1:
-        return
+    if box[0] <= box[1] and box[2] <= box[3]:  # false for NaN: such a face is not drawn
+        boxes[view, face] = wp.vec4i(
+            first_center(box[0], grid.width),
+            last_center(box[1], grid.width),
+            first_center(box[2], grid.height),
+            last_center(box[3], grid.height),
+        )
 
+
+@wp.func
+def in_pixels(line: wp.vec3d, grid: Grid) -> wp.vec3d:
+    """The line of clip units as a line of continuous pixels; negation commutes with it exactly."""
+    two = wp.float64(2.0)
+    return wp.vec3d(
+        line[0] * (two / wp.float64(grid.width)),
+        line[1] * (two / wp.float64(grid.height)),
+        line[2] - line[0] - line[1],
+    )
+
+
+@wp.kernel(enable_backward=False)
+def visibility_kernel(
+    clip: wp.array2d[wp.vec4],
+    faces: wp.array[wp.vec3i],
+    boxes: wp.array2d[wp.vec4i],
+    grid: Grid,
+    first_view: wp.int32,
+    first_row: wp.int32,
+    stop_row: wp.int32,
+    keys: wp.array3d[wp.int64],
+):
+    """Keep, per pixel, the smallest of depth << 32 | face; only rows of this launch's band."""
+    slot, face = wp.tid()
+    view = first_view + slot
+    box = boxes[view, face]
+    row0 = wp.max(box[2], first_row)
+    row1 = wp.min(box[3], stop_row - 1)
+    if row0 > row1 or box[0] > box[1]:
+        return
+    corners = faces[face]
     v0 = corner_of(clip, view, corners[0])
     v1 = corner_of(clip, view, corners[1])
     v2 = corner_of(clip, view, corners[2])
@@ -156,29 +180,45 @@ def visibility_kernel(
     line1 = wp.cross(v2, v0)
     line2 = wp.cross(v0, v1)
     det = wp.dot(v0, line0)
-    if not (wp.abs(det) > wp.float64(0.0)):
+    zero = wp.float64(0.0)
+    if not (wp.abs(det) > zero):
         return
+    line0 = in_pixels(line0, grid)
+    line1 = in_pixels(line1, grid)
+    line2 = in_pixels(line2, grid)
     # z/w is affine over the image: sum of e_i z_i over det.
-    plane = (line0 * wp.float64(a[2]) + line1 * wp.float64(b[2]) + line2 * wp.float64(c[2])) / det
-    if det < wp.float64(0.0):  # seen from behind: turn the edges so that inside is positive
+    plane = (
+        line0 * wp.float64(clip[view, corners[0]][2])
+        + line1 * wp.float64(clip[view, corners[1]][2])
+        + line2 * wp.float64(clip[view, corners[2]][2])
+    ) / det
+    if det < zero:  # seen from behind: turn the edges so that inside is positive
         line0 = -line0
         line1 = -line1
         line2 = -line2
     tie0 = owns_ties(line0)
     tie1 = owns_ties(line1)
     tie2 = owns_ties(line2)
+    half = wp.float64(0.5)
     one = wp.float64(1.0)
     for row in range(row0, row1 + 1):
-        for column in range(column0, column1 + 1):
-            p = center_of(column, row, grid)
+        y = wp.float64(row) + half
+        start0 = line0[1] * y + line0[2]
+        start1 = line1[1] * y + line1[2]
+        start2 = line2[1] * y + line2[2]
+        for column in range(box[0], box[1] + 1):
+            x = wp.float64(column) + half
+            e0 = line0[0] * x + start0
+            e1 = line1[0] * x + start1
+            e2 = line2[0] * x + start2
             if (
-                inside(evaluate(line0, p), tie0)
-                and inside(evaluate(line1, p), tie1)
-                and inside(evaluate(line2, p), tie2)
+                (e0 > zero or (e0 == zero and tie0))
+                and (e1 > zero or (e1 == zero and tie1))
+                and (e2 > zero or (e2 == zero and tie2))
             ):
-                z = evaluate(plane, p)
+                z = plane[0] * x + (plane[1] * y + plane[2])
                 if z >= -one and z <= one:
-                    steps = wp.int64((z * wp.float64(0.5) + wp.float64(0.5)) * DEPTH_STEPS)
+                    steps = wp.int64((z * half + half) * DEPTH_STEPS)
                     key = (steps << wp.int64(32)) | wp.int64(face)
                     wp.atomic_min(keys, view, row, column, key)
 

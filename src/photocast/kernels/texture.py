@@ -160,11 +160,10 @@ def texture_kernel(
     i, column = wp.tid()
     row = grid.part + i * grid.parts
     channels = texels.shape[1]
-    if has_seen != 0:
-        if seen[row, column] < 0:
-            for c in range(channels):
-                values[row, column, c] = 0.0
-            return
+    if has_seen != 0 and seen[row, column] < 0:
+        for c in range(channels):
+            values[row, column, c] = 0.0
+        return
     level = wp.float32(0.0)
     if trilinear != 0:
         level = level_of(levels, uv_da[row, column], bias)
@@ -252,11 +251,10 @@ def texture_backward_kernel(
     """
     row, column = wp.tid()
     owner = row % grid.parts == grid.part and wants_uv != 0
-    if has_seen != 0:
-        if seen[row, column] < 0:
-            if owner:
-                grad_uv[row, column] = wp.vec2(0.0, 0.0)
-            return
+    if has_seen != 0 and seen[row, column] < 0:
+        if owner:
+            grad_uv[row, column] = wp.vec2(0.0, 0.0)
+        return
     level = wp.float32(0.0)
     if trilinear != 0:
         level = level_of(levels, uv_da[row, column], bias)

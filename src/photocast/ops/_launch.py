@@ -57,7 +57,7 @@ def part_count(device: torch.device) -> int:
 
 def split(count: int, parts: int) -> list[tuple[int, int]]:
     """Cut ``range(count)`` into ``parts`` neighbouring ranges ``(start, stop)``, none empty."""
-    edges = [count * i // parts for i in range(parts + 1)]
+    edges = [count * i // max(parts, 1) for i in range(parts + 1)]
     return [(a, b) for a, b in itertools.pairwise(edges) if b > a]
 
 
@@ -80,6 +80,7 @@ def bands(views: int, height: int, device: torch.device) -> list[tuple[int, int,
 
 def as_array(tensor: Tensor, dtype: Any = None) -> Any:
     """Lend a tensor to a Warp struct, without a copy; it must outlive the launch."""
+    wp.init()
     return wp.from_torch(tensor.detach(), dtype=dtype, requires_grad=False)
 
 

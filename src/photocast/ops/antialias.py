@@ -6,6 +6,7 @@ Source of the idea: Laine et al., Modular primitives for high-performance differ
 2020, section 3.5; see also Pidhorskyi et al., Rasterized edge gradients, 2024.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,7 +24,10 @@ from photocast.ops._check import check_faces, check_tensor
 from photocast.ops._launch import as_array, launch_rows, part_count, sum_parts
 from photocast.ops.rasterize import Raster
 
-__all__ = ["EdgeTopology", "antialias", "edge_topology"]
+__all__ = ["EdgeTopology", "antialias", "antialias_twin", "edge_topology"]
+
+
+MOST_STEPS = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +81,7 @@ def antialias(
 
     Gradient reaches ``color`` and, through the place of the crossing, ``clip``: this is what moves
     vertices at silhouettes. Not found: surfaces that cover no pixel centre, intersections of
-    surfaces, and silhouettes more than 16 faces away from the centre.
+    surfaces, and silhouettes more than 64 faces away from the centre.
 
     Args:
         color: Float32 (view, h, w, c), background included.
@@ -144,8 +148,8 @@ class _Antialias(torch.autograd.Function):
                 grid,
                 face.view(rows, width),
                 depth.view(rows, width),
-                sides,
-                shifts,
+                (sides, wp.vec2i),
+                (shifts, wp.vec2),
             ],
             clip.device,
         )
@@ -156,8 +160,8 @@ class _Antialias(torch.autograd.Function):
             lambda grid: [
                 color.view(rows, width, -1),
                 grid,
-                sides,
-                shifts,
+                (sides, wp.vec2i),
+                (shifts, wp.vec2),
                 blended.view(rows, width, -1),
             ],
             clip.device,
@@ -166,9 +170,7 @@ class _Antialias(torch.autograd.Function):
         return blended
 
     @staticmethod
-    def backward(  # type: ignore[override]
-        ctx: Any, grad: Tensor
-    ) -> tuple[Tensor, Tensor | None, None, None, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None, None, None]:
         color, clip, faces, twins, blended, sides, shifts = ctx.saved_tensors
         views, height, width, channels = color.shape
         rows, surface = views * height, _surface(clip, faces, twins)
@@ -186,8 +188,8 @@ class _Antialias(torch.autograd.Function):
                 grid,
                 color.view(rows, width, channels),
                 blended.view(rows, width, channels),
-                sides,
-                shifts,
+                (sides, wp.vec2i),
+                (shifts, wp.vec2),
                 grad.view(rows, width, channels),
                 int(wants_clip),
                 grad_color.view(rows, width, channels),
@@ -196,3 +198,105 @@ class _Antialias(torch.autograd.Function):
             clip.device,
         )
         return grad_color, sum_parts(grads) if wants_clip else None, None, None, None, None
+
+
+def antialias_twin(
+    color: Tensor,
+    raster: Raster,
+    clip: Tensor,
+    faces: Tensor,
+    topology: EdgeTopology | None = None,
+) -> Tensor:
+    """The specification: plain torch and Python, pair by pair, any precision."""
+    twins = (edge_topology(faces) if topology is None else topology).twins.flatten().tolist()
+    views, height, width = raster.face.shape
+    inflow: dict[tuple[int, int, int], list[tuple[Tensor, tuple[int, int, int]]]] = {}
+    for view, row, column, axis in itertools.product(
+        range(views), range(height), range(width), range(2)
+    ):
+        p, q = (view, row, column), (view, row + axis, column + 1 - axis)
+        if q[1] < height and q[2] < width:
+            pair = _TwinPair(raster, clip[view], faces.tolist(), twins, p, q)
+            shift = pair.shift(axis)
+            if shift is not None:
+                to, source = (q, p) if shift >= 0 else (p, q)
+                inflow.setdefault(to, []).append((shift.abs(), source))
+    blended = color.clone()
+    for to, sources in inflow.items():
+        full = torch.stack([depth for depth, _ in sources]).sum().clamp(min=1)
+        mix = sum(depth * (color[source] - color[to]) for depth, source in sources)
+        blended[to] = color[to] + mix / full
+    return blended
+
+
+class _TwinPair:
+    """The search for the silhouette between two pixels, as kernels/antialias.py explains it."""
+
+    def __init__(
+        self,
+        raster: Raster,
+        clip: Tensor,
+        faces: list[list[int]],
+        twins: list[int],
+        p: tuple[int, int, int],
+        q: tuple[int, int, int],
+    ) -> None:
+        self.height, self.width = raster.face.shape[1:]
+        self.points, self.faces, self.twins = clip[:, [0, 1, 3]], faces, twins
+        self.face_p, self.face_q = int(raster.face[p]), int(raster.face[q])
+        self.p_first = self.face_q < 0 or (
+            self.face_p >= 0 and bool(raster.depth[p] <= raster.depth[q])
+        )
+        self.p, self.q = self.ray(p), self.ray(q)
+
+    def ray(self, pixel: tuple[int, int, int]) -> Tensor:
+        x, y = (2 * pixel[2] + 1) / self.width - 1, (2 * pixel[1] + 1) / self.height - 1
+        return self.points.new_tensor([x, y, 1])
+
+    def line(self, half: int) -> Tensor:
+        face, k = divmod(half, 3)
+        a, b = self.faces[face][(k + 1) % 3], self.faces[face][(k + 2) % 3]
+        through: Tensor = torch.linalg.cross(self.points[a], self.points[b])
+        return through
+
+    def corner(self, half: int) -> Tensor:
+        return self.points[self.faces[half // 3][half % 3]]
+
+    def shift(self, axis: int) -> Tensor | None:
+        """Where the pair is crossed, from its middle; None if it is not, or not along ``axis``."""
+        f, g = self.face_p, self.face_q
+        if f == g or (f >= 0 and g in [t // 3 for t in self.twins[3 * f : 3 * f + 3] if t >= 0]):
+            return None
+        tries = [(f, g, self.p, self.q), (g, f, self.q, self.p)]
+        for start, goal, here, there in tries if self.p_first else tries[::-1]:
+            half = self.silhouette(start, goal, here, there) if start >= 0 else None
+            if half is not None:
+                line = self.line(half)
+                steep = abs(line[0]) * self.height >= abs(line[1]) * self.width
+                at_p, at_q = line @ self.p, line @ self.q
+                place: Tensor = at_p / (at_p - at_q)
+                return place - 0.5 if bool(steep) == (axis == 0) else None
+        return None
+
+    def silhouette(self, face: int, goal: int, here: Tensor, there: Tensor) -> int | None:
+        entry = -1
+        for _ in range(MOST_STEPS):
+            crossed = []
+            sign = (self.line(3 * face) @ self.corner(3 * face)).sign()
+            for half in range(3 * face, 3 * face + 3):
+                at_here, at_there = self.line(half) @ here * sign, self.line(half) @ there * sign
+                if half != entry and at_there < 0 and at_here > at_there:
+                    crossed.append(((at_here / (at_here - at_there)).item(), half))
+            if not crossed:
+                return None
+            half = min(crossed)[1]
+            entry = self.twins[half]
+            if entry < 0:
+                return half
+            line = self.line(half)
+            if (line @ self.corner(half) > 0) == (line @ self.corner(entry) > 0):
+                return half
+            face = entry // 3
+            if face == goal:
+                return None
+        return None

@@ -33,7 +33,7 @@ def interpolate(attributes: Tensor, raster: Raster, faces: Tensor) -> Tensor:
     Raises:
         ValueError: A shape, dtype, device or index does not fit.
     """
-    values, _ = _Interpolate.apply(*_checked(attributes, raster, faces), False)
+    values: Tensor = _Interpolate.apply(*_checked(attributes, raster, faces), False)[0]
     return values
 
 
@@ -112,7 +112,7 @@ class _Interpolate(torch.autograd.Function):
         return values, slopes
 
     @staticmethod
-    def backward(  # type: ignore[override]
+    def backward(
         ctx: Any, grad_values: Tensor, *_: Any
     ) -> tuple[Tensor | None, None, None, Tensor, None, None]:
         attributes, faces, face, bary = ctx.saved_tensors

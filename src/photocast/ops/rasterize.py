@@ -14,12 +14,13 @@ from torch import Tensor
 
 from photocast.kernels.rasterize import (
     Grid,
+    boxes_kernel,
     rasterize_backward_kernel,
     resolve_kernel,
     visibility_kernel,
 )
 from photocast.ops._check import check_faces, check_tensor
-from photocast.ops._launch import bands, launch_parts, launch_rows, part_count, sum_parts
+from photocast.ops._launch import bands, launch_parts, launch_rows, part_count, split, sum_parts
 
 __all__ = ["Raster", "rasterize", "rasterize_twin"]
 
@@ -108,7 +109,7 @@ class _Rasterize(torch.autograd.Function):
         return bary, depth, face, bary_da
 
     @staticmethod
-    def backward(  # type: ignore[override]
+    def backward(
         ctx: Any, grad_bary: Tensor | None, grad_depth: Tensor | None, *_: Any
     ) -> tuple[Tensor | None, None, None]:
         clip, faces, bary, face = ctx.saved_tensors
@@ -140,18 +141,29 @@ class _Rasterize(torch.autograd.Function):
 
 def _draw(clip: Tensor, faces: Tensor, keys: Tensor) -> None:
     views, height, width = keys.shape
+    device = clip.device
+    mesh = [(clip, wp.vec4), (faces, wp.vec3i)]
     grid = Grid()
     grid.height, grid.width, grid.part, grid.parts = height, width, 0, 1
+    boxes = torch.empty((views, len(faces), 4), dtype=torch.int32, device=device)
+    launch_parts(
+        boxes_kernel,
+        [
+            ((views, stop - first), [*mesh, grid, first, (boxes, wp.vec4i)])
+            for first, stop in split(len(faces), part_count(device))
+        ],
+        device,
+    )
     launch_parts(
         visibility_kernel,
         [
             (
                 (stop - first, len(faces)),
-                [(clip, wp.vec4), (faces, wp.vec3i), grid, first, top, bottom, keys],
+                [*mesh, (boxes, wp.vec4i), grid, first, top, bottom, keys],
             )
-            for first, stop, top, bottom in bands(views, height, clip.device)
+            for first, stop, top, bottom in bands(views, height, device)
         ],
-        clip.device,
+        device,
     )
 
 

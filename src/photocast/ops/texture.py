@@ -156,7 +156,7 @@ class _Pyramid(torch.autograd.Function):
         return texels
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         height, width = ctx.sizes[0]
         grad = grad.clone(memory_format=torch.contiguous_format)
         for level in reversed(range(len(ctx.sizes) - 1)):
@@ -212,7 +212,7 @@ class _Texture(torch.autograd.Function):
         return values
 
     @staticmethod
-    def backward(  # type: ignore[override]
+    def backward(
         ctx: Any, grad_values: Tensor
     ) -> tuple[Tensor | None, None, Tensor | None, None, None, None]:
         texels, _, uv, _, _ = ctx.saved_tensors
