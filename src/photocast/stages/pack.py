@@ -1,0 +1,274 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Pack charts into a square map, with a gap between any two.
+
+Large charts fall into place one after another, as in Tetris, by the profiles of their lower and
+upper sides; small ones fill rows on top. Source of the idea: Lévy, Petitjean, Ray & Maillot, Least
+squares conformal maps for automatic texture atlas generation, SIGGRAPH 2002, section 4.2.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+from photocast.errors import MeshError
+from photocast.geometry.covered_texels import ranges
+from photocast.stages.flatten import Flat
+
+__all__ = ["Packing", "pack"]
+
+_MAX_FALLING = 300
+_MIN_FALLING_SIDE = 10
+_TRIES, _LAST_TRY = 7, 40
+_HOPE = 0.66
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packing:
+    """Where the charts of a :class:`Flat` go."""
+
+    points: NDArray[np.float64]
+    """Corner positions in texels (t, 2), y up, inside 0..size."""
+    scale: float
+    """Texels per unit of the surface."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shape:
+    """One chart turned by some quarter turns: for each texel column its lowest and highest row."""
+
+    turns: int
+    low: NDArray[np.int64]
+    high: NDArray[np.int64]
+    height: int
+
+
+def pack(flat: Flat, size: int, padding: int, *, most: float | None = None) -> Packing:
+    """Find the largest scale at which all charts fit, and their places.
+
+    Args:
+        flat: Charts in the plane.
+        size: Side of the map [px].
+        padding: Least gap between charts, and half of it to the border [px].
+        most: Do not scale beyond this [px per unit].
+
+    Raises:
+        MeshError: There are more charts than the map has room for.
+    """
+    area, outline = _area(flat), _outline(flat)
+    scale = size * np.sqrt(_HOPE / area) if area > 0 else 1.0
+    scale = min(scale, most) if most is not None else scale
+    best: Packing | None = None
+    failed = np.inf
+    for attempt in range(_LAST_TRY):
+        packed, filled = _try(flat, outline, scale, size, padding)
+        guess = scale * np.sqrt(size / max(filled, 1.0)) * 0.995
+        if packed is None:
+            failed = min(failed, scale)
+            guess = min(guess, scale * (0.99 if attempt < _TRIES else 0.8))
+        elif best is None or scale > best.scale:
+            best = packed
+        if best is not None:
+            if attempt >= _TRIES or failed / best.scale < 1.015 or best.scale == most:
+                return best
+            if not best.scale * 1.003 < guess < failed:
+                guess = (best.scale + failed) / 2 if failed < np.inf else best.scale * 1.05
+        scale = guess if most is None else min(guess, most)
+    if best is None:
+        raise MeshError(
+            f"The surface falls into {flat.count} separate pieces; they do not fit into a texture "
+            f"of {size}x{size} with gaps of {padding} px. Use a larger texture.",
+            code="mesh.atlas_full",
+        )
+    return best
+
+
+def _area(flat: Flat) -> float:
+    a, b, c = (flat.points[flat.faces[:, i]] for i in range(3))
+    u, v = b - a, c - a
+    return float(np.abs(u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]).sum() / 2)
+
+
+def _try(
+    flat: Flat, outline: NDArray[np.int64], scale: float, size: int, padding: int
+) -> tuple[Packing | None, float]:
+    """Pack at one scale; also say how many rows that takes."""
+    points = flat.points * scale
+    first = np.flatnonzero(np.r_[True, flat.owner[1:] != flat.owner[:-1]])
+    sides = np.ceil(np.maximum.reduceat(points, first) + 1e-6).astype(np.int64).clip(1)
+    margin = padding // 2
+    room = size - 2 * margin
+    falling = _falling(sides)
+    if sides.max() > room:
+        return None, float(sides.max()) * 1.02
+    horizon = np.zeros(room + 2 * padding, np.int64)
+    at = np.zeros((len(sides), 2), np.int64)
+    turns = np.zeros(len(sides), np.int64)
+    profiles = _profiles(flat, outline, points, sides, falling)
+    for chart in falling:
+        shapes = _turned(*profiles[int(chart)], int(sides[chart, 1]))
+        at[chart], turns[chart] = _drop(shapes, horizon, padding)
+    rows = _rows(sides, falling, at, int(horizon[padding : -padding or None].max()), room, padding)
+    if rows > room:
+        return None, float(rows)
+    placed = _turn_points(points, sides[flat.owner], turns[flat.owner]) + at[flat.owner]
+    return Packing(placed + margin, scale), float(rows)
+
+
+def _falling(sides: NDArray[np.int64]) -> NDArray[np.int64]:
+    large = np.flatnonzero(sides.max(axis=1) >= _MIN_FALLING_SIDE)
+    order = np.argsort(-sides[large].prod(axis=1), kind="stable")
+    return large[order[:_MAX_FALLING]]
+
+
+def _profiles(
+    flat: Flat,
+    outline: NDArray[np.int64],
+    points: NDArray[np.float64],
+    sides: NDArray[np.int64],
+    charts: NDArray[np.int64],
+) -> dict[int, tuple[NDArray[np.int64], ...]]:
+    """Lowest and highest texel per column and per row of each chart, touched in any part."""
+    wanted = np.zeros(len(sides), bool)
+    wanted[charts] = True
+    edges = outline[wanted[flat.owner[outline[:, 0]]]]
+    ends, chart = points[edges], flat.owner[edges[:, 0]]
+    found: dict[int, tuple[NDArray[np.int64], ...]] = {int(c): () for c in charts}
+    for axis in (0, 1):
+        offset = np.cumsum(sides[:, axis]) - sides[:, axis]
+        total = int(sides[:, axis].sum())
+        low = np.full(total, np.iinfo(np.int64).max)
+        high = np.full(total, -1, np.int64)
+        slot, bottom, top = _column_spans(ends, axis, offset[chart], sides[chart, axis])
+        np.minimum.at(low, slot, bottom)
+        np.maximum.at(high, slot, top)
+        for c in charts:
+            part = slice(offset[c], offset[c] + sides[c, axis])
+            found[int(c)] += (low[part], high[part])
+    return found
+
+
+def _column_spans(
+    ends: NDArray[np.float64],
+    axis: int,
+    offset: NDArray[np.int64],
+    length: NDArray[np.int64],
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    # For every outline edge and every texel column it touches: the rows it touches there.
+    x, y = ends[..., axis], ends[..., 1 - axis]
+    flip = (x[:, 0] > x[:, 1])[:, None]
+    x, y = np.where(flip, x[:, ::-1], x), np.where(flip, y[:, ::-1], y)
+    first = np.minimum(np.floor(x[:, 0]).astype(np.int64).clip(0), length - 1)
+    last = np.minimum(np.floor(x[:, 1]).astype(np.int64), length - 1)
+    edge, step = ranges(last - first + 1)
+    column = first[edge] + step
+    (x0, x1), (y0, y1) = x[edge].T, y[edge].T
+    run = np.where(x1 > x0, x1 - x0, 1.0)
+    entry = y0 + ((column - x0) / run).clip(0, 1) * (y1 - y0)
+    leave = y0 + ((column + 1 - x0) / run).clip(0, 1) * (y1 - y0)
+    leave = np.where(x1 > x0, leave, y1)
+    low = np.floor(np.minimum(entry, leave) + 1e-9).astype(np.int64).clip(0)
+    high = np.ceil(np.maximum(entry, leave) - 1e-9).astype(np.int64)
+    return offset[edge] + column, low, np.maximum(high, low + 1)
+
+
+def _outline(flat: Flat) -> NDArray[np.int64]:
+    """Edges with a face on one side only (edge, 2), as indices into the points."""
+    start, stop = flat.faces.ravel(), np.roll(flat.faces, -1, axis=1).ravel()
+    low, high = np.minimum(start, stop), np.maximum(start, stop)
+    key, count = np.unique(low * len(flat.points) + high, return_counts=True)
+    key = key[count == 1]
+    return np.stack([key // len(flat.points), key % len(flat.points)], axis=1)
+
+
+def _turned(
+    low_x: NDArray[np.int64],
+    high_x: NDArray[np.int64],
+    low_y: NDArray[np.int64],
+    high_y: NDArray[np.int64],
+    height: int,
+) -> list[_Shape]:
+    low_x, high_x = _solid(low_x, high_x)
+    low_y, high_y = _solid(low_y, high_y)
+    width = len(low_x)
+    return [
+        _Shape(0, low_x, high_x, height),
+        _Shape(1, low_y[::-1], high_y[::-1], width),
+        _Shape(2, (height - high_x)[::-1], (height - low_x)[::-1], height),
+        _Shape(3, width - high_y, width - low_y, width),
+    ]
+
+
+def _solid(
+    low: NDArray[np.int64], high: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    # A column that no triangle touches can only lie at a rounded edge; it takes no room.
+    empty = high < 0
+    return np.where(empty, 1 << 30, low), np.where(empty, -(1 << 30), high)
+
+
+def _drop(
+    shapes: list[_Shape], horizon: NDArray[np.int64], padding: int
+) -> tuple[tuple[int, int], int]:
+    """Let a chart fall where its top stays lowest, then where it wastes least."""
+    best: tuple[float, int, int, _Shape] | None = None
+    inner = horizon[padding : len(horizon) - padding]
+    for shape in shapes:
+        if len(shape.low) > len(inner):
+            continue
+        windows = sliding_window_view(inner, len(shape.low))
+        y = np.maximum((windows - shape.low).max(axis=1), 0)
+        solid = shape.low < 1 << 29
+        waste = y + shape.low[solid].mean() - windows[:, solid].mean(axis=1)
+        cost = y + shape.height + 0.5 * waste
+        x = int(cost.argmin())
+        if best is None or cost[x] < best[0]:
+            best = (float(cost[x]), x, int(y[x]), shape)
+    assert best is not None
+    _, x, at, shape = best
+    part = horizon[x : x + len(shape.high) + 2 * padding]
+    np.maximum(part, at + _raised(shape.high, padding), out=part)
+    return (x, at), shape.turns
+
+
+def _raised(high: NDArray[np.int64], padding: int) -> NDArray[np.int64]:
+    """The upper side, grown by the gap upwards and to both sides."""
+    blank = np.full(2 * padding, -(1 << 30))
+    wide = np.concatenate([blank, high, blank])
+    raised: NDArray[np.int64] = sliding_window_view(wide, 2 * padding + 1).max(axis=1) + padding
+    return raised
+
+
+def _rows(
+    sides: NDArray[np.int64],
+    falling: NDArray[np.int64],
+    at: NDArray[np.int64],
+    base: int,
+    room: int,
+    padding: int,
+) -> int:
+    """Stand the other charts in rows above ``base``; writes ``at``, returns the height used."""
+    rest = np.ones(len(sides), bool)
+    rest[falling] = False
+    order = np.flatnonzero(rest)
+    order = order[np.argsort(-sides[order, 1], kind="stable")]
+    x, y, height = 0, base, 0
+    for chart, (w, h) in zip(order.tolist(), sides[order].tolist(), strict=True):
+        if x + w > room:
+            x, y, height = 0, y + height, 0
+        height = max(height, h + padding)
+        at[chart] = (x, y)
+        x += w + padding
+    return y + height - padding
+
+
+def _turn_points(
+    points: NDArray[np.float64], sides: NDArray[np.int64], turns: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    x, y = points.T
+    w, h = sides.T
+    return np.stack(
+        [np.choose(turns, [x, h - y, w - x, y]), np.choose(turns, [y, x, h - y, w - x])], axis=1
+    )

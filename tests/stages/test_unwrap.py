@@ -1,0 +1,161 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Atlases checked by rasterising every UV triangle again, in the plainest way."""
+
+
+import numpy as np
+import pytest
+import trimesh
+from numpy.typing import NDArray
+from scipy.ndimage import distance_transform_edt
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from photocast.config import UnwrapConfig
+from photocast.data import Mesh
+from photocast.stages.unwrap import unwrap
+
+
+def as_mesh(vertices, faces) -> Mesh:
+    return Mesh(
+        np.ascontiguousarray(vertices, np.float32).reshape(-1, 3),
+        np.ascontiguousarray(faces, np.int32).reshape(-1, 3),
+    )
+
+
+def moebius() -> Mesh:
+    turn = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    side = np.array([-0.3, 0.3])
+    radius = 1 + side[None] * np.cos(turn / 2)[:, None]
+    rim = np.stack(
+        [
+            radius * np.cos(turn)[:, None],
+            radius * np.sin(turn)[:, None],
+            side[None] * np.sin(turn / 2)[:, None],
+        ],
+        axis=-1,
+    )
+    faces = []
+    for i in range(40):
+        a, b = 2 * i, 2 * i + 1
+        c, d = ((2 * i + 2), (2 * i + 3)) if i < 39 else (1, 0)
+        faces += [[a, b, c], [b, d, c]]
+    return as_mesh(rim.reshape(-1, 3), faces)
+
+
+def noisy_blob(count: int, noise: float) -> Mesh:
+    """An isosurface with noise in its field: folds, slivers, crumbs."""
+    from scipy.ndimage import gaussian_filter
+    from skimage.measure import marching_cubes
+
+    grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, count)] * 3, indexing="ij"))
+    field = np.minimum(
+        np.linalg.norm(grid - np.array([0.2, 0, 0])[:, None, None, None], axis=0) - 0.5,
+        np.hypot(grid[0] + 0.2, grid[1]) + 0.3 * np.abs(grid[2]) - 0.3,
+    )
+    random = np.random.default_rng(0).standard_normal(field.shape)
+    field = field + noise * gaussian_filter(random, 1.2)
+    vertices, faces, _, _ = marching_cubes(field.astype(np.float32), 0.0)
+    return as_mesh(vertices, faces)
+
+
+def fan(count: int = 5) -> Mesh:
+    """Several leaves on one edge: no surface passes an edge of more than two faces."""
+    angle = np.linspace(0, 2 * np.pi, count, endpoint=False)
+    leaves = np.stack([np.cos(angle), np.sin(angle), np.full(count, 0.5)], axis=1)
+    vertices = np.concatenate([[[0, 0, 0], [0, 0, 1]], leaves])
+    return as_mesh(vertices, [[0, 1, 2 + i] for i in range(count)])
+
+
+def broken() -> Mesh:
+    """A sphere with faces of no area, doubled faces, turned faces and a hole."""
+    sphere = trimesh.creation.icosphere(2)
+    faces = sphere.faces[7:].copy()
+    faces[10:20] = faces[10:20, ::-1]
+    extra = np.concatenate([faces[30:40], [[3, 3, 5], [4, 4, 4]], faces[50:55][:, [0, 1, 1]]])
+    return as_mesh(sphere.vertices, np.concatenate([faces, extra]))
+
+
+def primitive(shape: trimesh.Trimesh) -> Mesh:
+    return as_mesh(shape.vertices, shape.faces)
+
+
+SHAPES = {
+    "one face": lambda: as_mesh([[0, 0, 0], [1, 0, 0], [0, 1, 0]], [[0, 1, 2]]),
+    "a face without area": lambda: as_mesh([[0, 0, 0], [1, 0, 0], [2, 0, 0]], [[0, 1, 2]]),
+    "cube": lambda: primitive(trimesh.creation.box()),
+    "sphere": lambda: primitive(trimesh.creation.icosphere(4)),
+    "torus": lambda: primitive(trimesh.creation.torus(1, 0.35, major_sections=64)),
+    "thin torus": lambda: primitive(trimesh.creation.torus(1, 0.02, major_sections=200)),
+    "two tiny bodies far apart": lambda: as_mesh(
+        *(lambda a, b: (a + b).vertices.__array__(), lambda a, b: (a + b).faces)[0:0]
+    ),
+    "moebius": moebius,
+    "fan": fan,
+    "broken": broken,
+    "noisy": lambda: noisy_blob(48, 0.05),
+    "very noisy": lambda: noisy_blob(32, 0.6),
+}
+del SHAPES["two tiny bodies far apart"]
+
+
+def signed_areas(mesh: Mesh) -> NDArray[np.float64]:
+    corners = mesh.uvs.astype(np.float64)[mesh.uv_faces]
+    u, v = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+    return u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
+
+
+def claims(mesh: Mesh, size: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """How many triangles hold each texel centre strictly inside, and the last of them.
+
+    By the signs of three edge functions over each bounding box: nothing in common with the
+    library's scan lines.
+    """
+    count = np.zeros((size, size), np.int64)
+    owner = np.full((size, size), -1, np.int64)
+    for index, (a, b, c) in enumerate(mesh.uvs.astype(np.float64)[mesh.uv_faces] * size):
+        low = np.floor(np.minimum(np.minimum(a, b), c) - 0.5).astype(int).clip(0)
+        high = np.ceil(np.maximum(np.maximum(a, b), c) + 0.5).astype(int)
+        y, x = np.mgrid[low[1] : min(high[1], size), low[0] : min(high[0], size)] + 0.5
+        sides = [
+            (q[0] - p[0]) * (y - p[1]) - (q[1] - p[1]) * (x - p[0])
+            for p, q in ((a, b), (b, c), (c, a))
+        ]
+        inside = np.logical_and.reduce([side < -1e-9 for side in sides])
+        part = slice(low[1], low[1] + len(y)), slice(low[0], low[0] + x.shape[1])
+        count[part] += inside
+        owner[part][inside] = index
+    return count, owner
+
+
+def charts_of(mesh: Mesh) -> NDArray[np.int64]:
+    """Charts as a viewer finds them: faces that share a UV corner."""
+    corners = mesh.uv_faces
+    graph = coo_matrix(
+        (np.ones(corners.size), (corners.ravel(), np.roll(corners, 1, axis=1).ravel())),
+        shape=(len(mesh.uvs), len(mesh.uvs)),
+    )
+    return connected_components(graph, directed=False)[1][corners[:, 0]]
+
+
+def gap_between_charts(mesh: Mesh, owner: NDArray[np.int64]) -> float:
+    """Least distance between texel centres of different charts [px]."""
+    chart = np.where(owner >= 0, charts_of(mesh)[owner], -1)
+    least = np.inf
+    for number in np.unique(chart[chart >= 0]):
+        other = (chart >= 0) & (chart != number)
+        if other.any():
+            least = min(least, distance_transform_edt(~other)[chart == number].min())
+    return least
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_no_texel_belongs_to_two_faces(name):
+    mesh = SHAPES[name]()
+    result = unwrap(mesh, UnwrapConfig(size=512))
+    np.testing.assert_array_equal(result.vertices, mesh.vertices)
+    np.testing.assert_array_equal(result.faces, mesh.faces)
+    assert result.uvs.min() >= 0
+    assert result.uvs.max() <= 1
+    assert claims(result, 512)[0].max() <= 1
+    assert (signed_areas(result) < 0).all(), "every face, and none mirrored (v points down)"
