@@ -97,9 +97,15 @@ def object_box(photos: Sequence[Photo], *, margin: float = 0.015) -> Array:
         Smallest and largest corner, (2, 3), world units.
 
     Raises:
-        CameraError: No place in the world is inside the masks of most photos.
+        CameraError: No masks, or no place in the world is inside the masks of most photos.
     """
     views = silhouettes(photos)
+    if not views:
+        raise CameraError(
+            "No photo has a mask, so the object's place is not known from masks. Give a box or "
+            "add masks.",
+            code="camera.no_masks",
+        )
     hull = _carve_hull(views)
     if hull is not None:
         # A few bad masks were tolerated above; without their views the hull can be strict.
@@ -123,9 +129,11 @@ def check_agreement(photos: Sequence[Photo]) -> Agreement:
     """Test the cameras against the masks; where they disagree, try the eight axis hypotheses.
 
     Args:
-        photos: With masks; at least three.
+        photos: At least three; without masks nothing can disagree, and the score is 1.
     """
     views = silhouettes(photos, MASK_SIZE // 2)
+    if not views:
+        return Agreement(score=1.0, bad_views=())
     given = _shares(views)
     probe = views[:: max(1, len(views) // 24)]
     score = float(np.median(given)) if len(given) else 0.0

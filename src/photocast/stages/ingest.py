@@ -22,7 +22,7 @@ from photocast.formats.images import image_orientation, read_mask, read_photo
 from photocast.formats.llff import find_llff, read_llff
 from photocast.formats.middlebury import find_middlebury, read_middlebury
 from photocast.formats.transforms_json import find_transforms, read_transforms
-from photocast.geometry.frames import look_at_point, world_up
+from photocast.geometry.frames import look_at_point, upright_axis, world_up
 from photocast.ops._launch import cpu_threads
 from photocast.progress import Progress, silent
 from photocast.stages.consistency import object_box
@@ -44,6 +44,7 @@ from photocast.stages.undistort import (
 
 __all__ = ["decode_photos", "hold_out_every", "read_capture"]
 
+_EXACTLY_LEVEL = 0.03
 MIN_VOTERS = 8  # photos below which masks are not put to the vote
 
 
@@ -120,7 +121,8 @@ def decode_photos(
         mask_source: As in the capture.
         max_size: Longer side of the result [px]; ``None`` keeps the stored size.
         progress: Told about each photo.
-        context: Other photos of the capture, which help to find masks on a plain background.
+        context: Other photos of the capture, which help to find masks on a plain background;
+            not touched for other sources of masks.
 
     Returns:
         Undistorted photos with exact cameras, in the order of ``views``.
@@ -128,7 +130,8 @@ def decode_photos(
     Raises:
         CaptureError: A damaged file, a mask or depth of another aspect, all masks empty.
     """
-    photos = _decode_all((*views, *context), mask_source, max_size, progress)
+    others = context if mask_source == "background" else ()
+    photos = _decode_all((*views, *others), mask_source, max_size, progress)
     if mask_source != "none" and len(photos) >= MIN_VIEWS:
         coverage = [float(p.mask.mean()) / 255 for p in photos if p.mask is not None]
         check_masks([photo.name for photo in photos], np.array(coverage))
@@ -371,9 +374,10 @@ def _up(layout: str, views: Sequence[View]) -> tuple[NDArray[np.float64], str]:
     poses = np.stack([view.camera.camera_from_world for view in views if view.camera is not None])
     up, reason = world_up(poses)
     if layout in {"blender", "nerfstudio"}:
-        # By convention +Z, unless the cameras were clearly held level about another axis.
+        # By convention +Z, unless a renderer held the cameras exactly level about another axis.
         z = np.array([0.0, 0.0, 1.0])
-        if reason != "cameras held level" or up @ z > 0.9:
+        _, roll = upright_axis(poses[:, 0, :3])
+        if reason != "cameras held level" or roll > _EXACTLY_LEVEL or up @ z > 0.9:
             return z, "convention of the layout"
     # Rendered captures use an exact axis; so do we where the estimate is within two degrees.
     axis = np.zeros(3)

@@ -54,12 +54,14 @@ def settle(
         A mask per wanted photo: sure pixels as they were, unknown ones inside the hull's outline.
     """
     solid = _carve(witnesses, box)
-    masks = []
-    for photo in wanted:
+
+    def decide(photo: Labels) -> NDArray[np.bool_]:
         outline = _outline(photo.camera, solid)
         mask = (photo.labels == OBJECT) | ((photo.labels == UNKNOWN) & outline)
-        masks.append(np.asarray(mask, dtype=np.bool_))
-    return masks
+        return np.asarray(mask, dtype=np.bool_)
+
+    with ThreadPoolExecutor(cpu_threads(), thread_name_prefix="photocast-vote") as pool:
+        return list(pool.map(decide, wanted))
 
 
 def _carve(witnesses: Sequence[Labels], box: Array) -> list[tuple[Array, float]]:
@@ -84,17 +86,18 @@ def _carve(witnesses: Sequence[Labels], box: Array) -> list[tuple[Array, float]]
 
 
 def _is_inner(index: NDArray[np.int64]) -> NDArray[np.bool_]:
-    # Inner: all six neighbours are there. Finer levels lack the coarse inner cells, whose
-    # neighbours then only look like surface, which costs time and no correctness.
+    # Inner: two cells deep in all six directions, as the coarse test forgives most of a cell. Finer
+    # levels lack the coarse inner cells, whose neighbours then only look like surface, which costs
+    # time and no correctness.
     if not len(index):
         return np.zeros(0, np.bool_)
-    low = index.min(axis=0) - 1
-    grid = np.zeros(index.max(axis=0) - low + 2, np.bool_)
+    low = index.min(axis=0) - 2
+    grid = np.zeros(index.max(axis=0) - low + 3, np.bool_)
     at = index - low
     grid[tuple(at.T)] = True
     inner = np.ones(len(index), np.bool_)
     for axis in range(3):
-        for step in (-1, 1):
+        for step in (-2, -1, 1, 2):
             beside = at.copy()
             beside[:, axis] += step
             inner &= grid[tuple(beside.T)]

@@ -17,6 +17,7 @@ from photocast.data import Camera
 
 __all__ = ["pinhole_of", "resample_coverage", "resample_depth", "resample_rgb", "target_size"]
 
+_STRIP = 128  # rows looked up at a time, which bounds the memory
 _EDGE = 0.02  # neighbouring depths further apart than this share belong to different surfaces
 
 
@@ -183,10 +184,25 @@ def resample_depth(
         (target.height, target.width).
     """
     rows, columns = depth.shape
+    same = (rows, columns) == (target.height, target.width) == (source.height, source.width)
+    if same and source.distortion is None:
+        return depth
     pixels = source_pixels(source, target)
-    x = pixels[..., 0] * (columns / source.width) - 0.5
-    y = pixels[..., 1] * (rows / source.height) - 0.5
-    x0, y0 = np.floor(x).astype(np.int64), np.floor(y).astype(np.int64)
+    pixels *= np.array([columns / source.width, rows / source.height], np.float32)
+    pixels -= np.float32(0.5)
+    found = np.empty((target.height, target.width), np.float32)
+    for start in range(0, target.height, _STRIP):
+        strip = slice(start, start + _STRIP)
+        found[strip] = _lookup(depth, pixels[strip, :, 0], pixels[strip, :, 1])
+    return found
+
+
+def _lookup(
+    depth: NDArray[np.float32], x: NDArray[np.float32], y: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    # x, y count from the first pixel's centre.
+    rows, columns = depth.shape
+    x0, y0 = np.floor(x).astype(np.int32), np.floor(y).astype(np.int32)
     fx, fy = x - x0, y - y0
     xs = [np.clip(x0 + i, 0, columns - 1) for i in (0, 1)]
     ys = [np.clip(y0 + i, 0, rows - 1) for i in (0, 1)]
@@ -198,7 +214,5 @@ def resample_depth(
     smooth = (corners * weights).sum(axis=0)
     # Exact halves take the first corner, so an edge never gives a value that nobody measured.
     nearest = np.take_along_axis(corners, weights.argmax(axis=0)[None], axis=0)[0]
-    found: NDArray[np.float32] = np.where(
-        (low > 0) & (high - low <= _EDGE * low), smooth, nearest
-    ).astype(np.float32)
-    return found
+    mixed = np.where((low > 0) & (high - low <= _EDGE * low), smooth, nearest)
+    return np.asarray(mixed, dtype=np.float32)

@@ -166,6 +166,21 @@ def test_masks_from_a_folder_are_found_under_usual_names(layout):
             assert abs((photo.mask > 127).mean() * 32 - (4 + i)) < 0.5
 
 
+def test_masks_named_by_the_camera_file_come_before_alpha(layout):
+    written = layout()
+    written.nerfstudio()
+    path = written.root / "transforms.json"
+    data = json.loads(path.read_text())
+    for i, frame in enumerate(data["frames"]):
+        Image.fromarray(np.full((48, 64), 255 * (i % 2), np.uint8)).save(written.root / f"m{i}.png")
+        frame["mask_path"] = f"m{i}.png"
+    path.write_text(json.dumps(data))
+    capture = read_capture(written.root)
+    assert capture.mask_source == "file"
+    photos = decode_photos(capture.views, mask_source="file")
+    assert [int(photo.mask.min()) for photo in photos] == [0, 255] * 6
+
+
 def test_the_order_and_number_of_photos_is_kept(layout):
     written = layout()
     written.blender()

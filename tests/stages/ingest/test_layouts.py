@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from photocast.data import Distortion
 from photocast.errors import UnsuitableInput
@@ -167,6 +168,37 @@ def test_cameras_scale_with_photos_of_the_same_aspect(layout, cameras):
             frame[key] *= 2
     written.json("transforms.json", data)
     assert_same_cameras(read_capture(written.root).views, written.cameras)
+
+
+def noisy_colmap(written, points):
+    """Photos of a busy room, so that there are no masks, and sparse points."""
+    written.colmap_text()
+    rng = np.random.default_rng(0)
+    for path in (written.root / "images").iterdir():
+        Image.fromarray(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(path)
+    lines = [f"{i} {x} {y} {z} 0 0 0 0.5" for i, (x, y, z) in enumerate(points)]
+    (written.root / "sparse" / "0" / "points3D.txt").write_text("\n".join(lines))
+
+
+def test_without_masks_the_box_is_what_the_cameras_look_at(layout):
+    written = layout()
+    noisy_colmap(written, [])
+    capture = read_capture(written.root)
+    assert capture.mask_source == "none"
+    np.testing.assert_allclose(capture.box.mean(axis=0), (0.2, -0.1, 0.3), atol=0.1)
+    reach = np.ptp(capture.box, axis=0) / 2
+    assert (reach > 0.7).all()  # the ellipsoid's largest radius
+    assert (reach < 2.5).all()  # no camera inside
+
+
+def test_sparse_points_near_the_middle_tighten_the_box(layout):
+    rng = np.random.default_rng(1)
+    near = rng.uniform(-0.4, 0.4, (300, 3)) + np.array([0.2, -0.1, 0.3])
+    far = rng.uniform(-30, 30, (300, 3))
+    written = layout()
+    noisy_colmap(written, np.concatenate([near, far]))
+    box = read_capture(written.root).box
+    np.testing.assert_allclose(box, [[-0.2, -0.5, -0.1], [0.6, 0.3, 0.7]], atol=0.08)
 
 
 def test_the_idr_box_is_the_scaled_unit_sphere(layout):
