@@ -24,6 +24,7 @@ class Halving:
     coarse: wp.int32
     coarse_height: wp.int32
     coarse_width: wp.int32
+    span: wp.int32  # columns per thread
 
 
 @wp.func
@@ -38,24 +39,39 @@ def overlap(coarse: wp.int32, fine: wp.int32, n: wp.int32, m: wp.int32) -> wp.fl
     return wp.float32(high - low) / wp.float32(n)
 
 
+@wp.func
+def is_even(at: Halving) -> wp.bool:
+    return at.fine_height == 2 * at.coarse_height and at.fine_width == 2 * at.coarse_width
+
+
 @wp.kernel(enable_backward=False)
 def halve_kernel(texels: wp.array2d[wp.float32], at: Halving, part: wp.int32, parts: wp.int32):
     """Each coarse texel is the mean of the fine texels below it, by area."""
-    k, x = wp.tid()
+    k, slot = wp.tid()
     y = part + k * parts
     y0 = y * at.fine_height / at.coarse_height
     y1 = ((y + 1) * at.fine_height - 1) / at.coarse_height
-    x0 = x * at.fine_width / at.coarse_width
-    x1 = ((x + 1) * at.fine_width - 1) / at.coarse_width
-    target = at.coarse + y * at.coarse_width + x
-    for c in range(texels.shape[1]):
-        total = wp.float32(0.0)
-        for fy in range(y0, y1 + 1):
-            wy = overlap(y, fy, at.fine_height, at.coarse_height)
-            for fx in range(x0, x1 + 1):
-                wx = overlap(x, fx, at.fine_width, at.coarse_width)
-                total += wy * wx * texels[at.fine + fy * at.fine_width + fx, c]
-        texels[target, c] = total
+    for x in range(slot * at.span, wp.min((slot + 1) * at.span, at.coarse_width)):
+        target = at.coarse + y * at.coarse_width + x
+        if is_even(at):
+            upper = at.fine + 2 * y * at.fine_width + 2 * x
+            lower = upper + at.fine_width
+            for c in range(texels.shape[1]):
+                texels[target, c] = 0.25 * (
+                    (texels[upper, c] + texels[upper + 1, c])
+                    + (texels[lower, c] + texels[lower + 1, c])
+                )
+            continue
+        x0 = x * at.fine_width / at.coarse_width
+        x1 = ((x + 1) * at.fine_width - 1) / at.coarse_width
+        for c in range(texels.shape[1]):
+            total = wp.float32(0.0)
+            for fy in range(y0, y1 + 1):
+                wy = overlap(y, fy, at.fine_height, at.coarse_height)
+                for fx in range(x0, x1 + 1):
+                    wx = overlap(x, fx, at.fine_width, at.coarse_width)
+                    total += wy * wx * texels[at.fine + fy * at.fine_width + fx, c]
+            texels[target, c] = total
 
 
 @wp.kernel(enable_backward=False)
@@ -63,21 +79,27 @@ def halve_backward_kernel(
     grad: wp.array2d[wp.float32], at: Halving, part: wp.int32, parts: wp.int32
 ):
     """Each fine texel gathers from the coarse texels that contain it."""
-    k, x = wp.tid()
+    k, slot = wp.tid()
     y = part + k * parts
     y0 = y * at.coarse_height / at.fine_height
     y1 = ((y + 1) * at.coarse_height - 1) / at.fine_height
-    x0 = x * at.coarse_width / at.fine_width
-    x1 = ((x + 1) * at.coarse_width - 1) / at.fine_width
-    target = at.fine + y * at.fine_width + x
-    for c in range(grad.shape[1]):
-        total = grad[target, c]
-        for cy in range(y0, y1 + 1):
-            wy = overlap(cy, y, at.fine_height, at.coarse_height)
-            for cx in range(x0, x1 + 1):
-                wx = overlap(cx, x, at.fine_width, at.coarse_width)
-                total += wy * wx * grad[at.coarse + cy * at.coarse_width + cx, c]
-        grad[target, c] = total
+    for x in range(slot * at.span, wp.min((slot + 1) * at.span, at.fine_width)):
+        target = at.fine + y * at.fine_width + x
+        if is_even(at):
+            above = at.coarse + y0 * at.coarse_width + x / 2
+            for c in range(grad.shape[1]):
+                grad[target, c] = grad[target, c] + 0.25 * grad[above, c]
+            continue
+        x0 = x * at.coarse_width / at.fine_width
+        x1 = ((x + 1) * at.coarse_width - 1) / at.fine_width
+        for c in range(grad.shape[1]):
+            total = grad[target, c]
+            for cy in range(y0, y1 + 1):
+                wy = overlap(cy, y, at.fine_height, at.coarse_height)
+                for cx in range(x0, x1 + 1):
+                    wx = overlap(cx, x, at.fine_width, at.coarse_width)
+                    total += wy * wx * grad[at.coarse + cy * at.coarse_width + cx, c]
+            grad[target, c] = total
 
 
 @wp.struct

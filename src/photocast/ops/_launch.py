@@ -25,6 +25,7 @@ from photocast.kernels.sums import Sums
 from photocast.ops.determinism import is_deterministic
 
 __all__ = [
+    "FEW_PIXELS",
     "GradientSums",
     "as_array",
     "bands",

@@ -22,7 +22,7 @@ from photocast.kernels.texture import (
     texture_kernel,
 )
 from photocast.ops._check import check_tensor
-from photocast.ops._launch import GradientSums, launch_parts, launch_rows, part_count
+from photocast.ops._launch import FEW_PIXELS, GradientSums, launch_parts, launch_rows, part_count
 
 __all__ = ["MipPyramid", "mip_pyramid", "mip_pyramid_twin", "texture", "texture_twin"]
 
@@ -132,11 +132,12 @@ def _halve(kernel: Any, texels: Tensor, sizes: tuple[tuple[int, int], ...], leve
     at.fine, at.coarse = offsets[level], offsets[level + 1]
     (at.fine_height, at.fine_width), (at.coarse_height, at.coarse_width) = sizes[level : level + 2]
     rows, width = sizes[level + 1] if kernel is halve_kernel else sizes[level]
-    parts = part_count(texels.device) if rows * width > 1024 else 1
+    at.span = width if texels.device.type == "cpu" else 1
+    parts = part_count(texels.device) if rows * width > FEW_PIXELS else 1
     launch_parts(
         kernel,
         [
-            ((len(range(part, rows, parts)), width), [texels, at, part, parts])
+            ((len(range(part, rows, parts)), -(-width // at.span)), [texels, at, part, parts])
             for part in range(parts)
         ],
         texels.device,
