@@ -15,7 +15,7 @@ from photocast.errors import UserError
 @pytest.fixture(scope="module")
 def capture(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli") / "rocket"
-    sample(folder, views=4, test_views=2, size=64, samples=4, quiet=True)
+    sample(folder, views=4, test_views=2, size=64, samples=16, quiet=True)
     return folder
 
 
@@ -34,7 +34,7 @@ def test_the_truth_scores_perfectly_but_for_the_light_it_was_not_given(capture, 
     assert [view["name"] for view in scores["views"]] == ["test/r_0", "test/r_1"]
     assert scores["mesh"]["chamfer"] < 1e-6
     assert scores["mesh"]["f_score_half_percent"] == 1
-    assert scores["mean"]["mask_iou"] > 0.98
+    assert scores["mean"]["mask_iou"] > 0.95
     assert 15 < scores["mean"]["psnr_white"] < 35
 
 

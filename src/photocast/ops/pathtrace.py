@@ -143,7 +143,10 @@ def _torch_stream(device: torch.device) -> AbstractContextManager[Any]:
     """Let Warp build in torch's current stream, after what torch has still to write."""
     if device.type == "cpu":
         return nullcontext()
-    return wp.ScopedStream(wp.stream_from_torch(torch.cuda.current_stream(device)))
+    scope: AbstractContextManager[Any] = wp.ScopedStream(
+        wp.stream_from_torch(torch.cuda.current_stream(device))
+    )
+    return scope
 
 
 def _lens(camera: Pinhole, part: int, parts: int) -> Any:
