@@ -17,6 +17,7 @@ __all__ = [
     "RefineConfig",
     "SampleConfig",
     "SampleLight",
+    "TextureConfig",
     "UnwrapConfig",
     "VolumeConfig",
     "optimize_preset",
@@ -165,12 +166,33 @@ class UnwrapConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TextureConfig:
+    """How photos become a texture."""
+
+    max_size: int = 2048
+    """Largest side of the texture [px]; a power of two. Photos may need less."""
+    passes: int = 12
+    """Times that all photos are compared with the texture."""
+    fill: float = 0.6
+    """Expected share of the texture that charts cover."""
+
+    def __post_init__(self) -> None:
+        if self.max_size < 256 or self.max_size & (self.max_size - 1):
+            raise ConfigError(
+                f"texture.max_size = {self.max_size}: must be a power of two of at least 256."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OptimizeConfig:
     """The ``optimize`` engine."""
 
     volume: VolumeConfig = field(default_factory=VolumeConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
+    unwrap: UnwrapConfig = field(default_factory=UnwrapConfig)
+    """Its size is replaced by the one that the photos call for."""
+    texture: TextureConfig = field(default_factory=TextureConfig)
     device: str = "cpu"
     """Torch device."""
 
@@ -225,7 +247,9 @@ def optimize_preset(name: str, *, device: str = "cpu", seed: int = 0) -> Optimiz
     }[name]
     faces = {"draft": 30_000, "standard": 60_000, "high": 200_000}[name]
     epochs = {"draft": 1, "standard": 3, "high": 8}[name]
+    texture = {"draft": 1024, "standard": 2048, "high": 4096}[name]
     return OptimizeConfig(
+        texture=TextureConfig(max_size=texture),
         volume=volume,
         mesh=MeshConfig(face_count=faces),
         refine=RefineConfig(epochs=epochs, seed=seed),

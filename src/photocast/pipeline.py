@@ -7,14 +7,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from photocast.config import ReconstructConfig, optimize_preset
-from photocast.data import Capture, Check, Photo, Report, Scene
+from photocast.data import Camera, Check, Photo, Report, Scene
 from photocast.engines.base import load_engine
 from photocast.errors import ConfigError, UserError
 from photocast.progress import Progress, silent
-from photocast.stages.evaluate import evaluate_views
+from photocast.stages.evaluate import evaluate_views, mean_scores
 from photocast.stages.export import export, mesh_formats
 from photocast.stages.ingest import decode_photos, hold_out_every, read_capture
 from photocast.stages.render import draw, drawable
@@ -69,8 +71,13 @@ def reconstruct(
     # Held-out views stay behind: the engine gets neither their photos nor their file names.
     training = replace(capture, test_views=())
     scene = engine.run(photos, training, settings, out / ".stages", clock)
-    tests = decode_photos(capture.test_views, mask_source=capture.mask_source, max_size=max_size)
-    scores, views = _agreement(scene, tests, device)
+    tests = decode_photos(
+        capture.test_views,
+        mask_source=capture.mask_source,
+        max_size=max_size,
+        context=capture.views,
+    )
+    scores, views = _scores(scene, tests or photos, held_out=bool(tests), device=device)
     run = describe_run(
         options={**asdict(config), "settings": asdict(settings)},
         seconds=clock.seconds,
@@ -92,3 +99,41 @@ def reconstruct(
         progress=clock,
     )
     return Result(scene, report, out)
+
+
+def _device(wanted: str) -> torch.device:
+    found = torch.cuda.is_available()
+    if wanted == "cuda" and not found:
+        raise ConfigError(
+            "device = cuda, but PyTorch sees no CUDA device here. Use --device cpu, or install a "
+            "CUDA build of PyTorch and a driver.",
+            code="device.no_cuda",
+        )
+    return torch.device("cuda" if found and wanted != "cpu" else "cpu")
+
+
+def _scores(
+    scene: Scene, photos: Sequence[Photo], *, held_out: bool, device: torch.device
+) -> tuple[list[Check], list[dict[str, Any]]]:
+    """How well the result explains photos, as checks and view by view."""
+    item = drawable(scene.mesh, device)
+
+    def render(camera: Camera) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        picture = draw(item, camera)
+        return picture.rgb, picture.alpha
+
+    views = evaluate_views(render, photos)
+    mean = mean_scores(views)
+    which = "held-out photos" if held_out else "photos used for the reconstruction"
+    note = f"mean over {len(views)} {which}"
+    checks = [
+        Check("image.psnr", _rounded(mean.psnr_white), "dB", note=f"over white, {note}"),
+        Check("image.psnr_inside", _rounded(mean.psnr_inside), "dB", note=f"in the mask, {note}"),
+        Check("image.ssim", _rounded(mean.ssim_white), note=f"over white, {note}"),
+        Check("image.mask_iou", _rounded(mean.mask_iou), note=note),
+    ]
+    return checks, [asdict(view) for view in views]
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

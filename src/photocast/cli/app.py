@@ -7,9 +7,11 @@ from typing import Annotated
 import typer
 
 from photocast import __version__
+from photocast.cli.evaluate import evaluate
 from photocast.cli.inspect import inspect
 from photocast.cli.reconstruct import reconstruct
 from photocast.cli.render import render
+from photocast.cli.sample import sample
 
 __all__ = ["app"]
 
@@ -41,4 +43,6 @@ def photocast(
 
 app.command()(reconstruct)
 app.command()(inspect)
+app.command()(evaluate)
 app.command()(render)
+app.command()(sample)

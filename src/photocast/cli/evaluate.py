@@ -72,7 +72,12 @@ def evaluate(
     place = chosen_device(device)
     with progress_for(quiet=quiet) as bars, cancellable(bars) as progress:
         scores = score(
-            decode_photos(_views(found, split), mask_source=found.mask_source, progress=progress),
+            decode_photos(
+                _views(found, split),
+                mask_source=found.mask_source,
+                progress=progress,
+                context=found.views if split is Split.test else (),
+            ),
             _renderer(mesh, str(place)),
             meshes=None if truth is None else (mesh, load_mesh(truth)),
             seed=seed,

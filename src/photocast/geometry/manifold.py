@@ -43,8 +43,9 @@ def separate_touching(
     An edge used by four faces is two sheets that touch. The faces around it are sorted by angle and
     paired so that each pair encloses solid, which keeps both sheets closed. Then every vertex is
     split into one copy per fan of faces around it; where the fans are one at both ends, each sheet
-    gets a vertex of its own in the middle of the edge, which splits its two faces. Copies keep the same position but for a nudge
-    into their own fan, 1e-3 of the way, so that welding by position does not join them again.
+    gets a vertex of its own in the middle of the edge, which splits its two faces. Copies keep the
+    same position but for a nudge into their own fan, 1e-3 of the way, so that welding by position
+    does not join them again.
 
     Args:
         vertices: (v, 3).
@@ -92,7 +93,9 @@ def _split_edges(
 ) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
     """Put a vertex into the middle of crowded edges, one for each pair of faces there."""
     flat, busy = faces.reshape(-1), np.zeros(len(faces), bool)
-    points, added, removed = [], [], []
+    points: list[NDArray[np.floating]] = []
+    added: list[list[int]] = []
+    removed: list[int] = []
     for halves in crowded:
         if busy[halves // 3].any():
             continue  # its faces have just been split; next round

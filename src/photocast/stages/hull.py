@@ -108,4 +108,5 @@ def _edge_distance(photo: Photo) -> NDArray[np.float32]:
     outer = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
     inner = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
     # The edge runs between two pixel centres, half a pixel from each.
-    return np.where(inside > 0, 0.5 - inner, outer - 0.5).astype(np.float32)
+    edge: NDArray[np.float32] = np.where(inside > 0, 0.5 - inner, outer - 0.5).astype(np.float32)
+    return edge

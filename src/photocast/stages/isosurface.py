@@ -70,4 +70,5 @@ def _large_parts(
 
 def _without_degenerate(faces: NDArray[np.int32]) -> NDArray[np.int32]:
     a, b, c = faces.T
-    return faces[(a != b) & (b != c) & (c != a)]
+    kept: NDArray[np.int32] = faces[(a != b) & (b != c) & (c != a)]
+    return kept

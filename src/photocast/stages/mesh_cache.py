@@ -46,8 +46,10 @@ class MeshCache:
             old.unlink(missing_ok=True)
         partial = path.with_suffix(".partial")
         with partial.open("wb") as file:
-            arrays = {"vertices": mesh.vertices, "faces": mesh.faces}
-            np.savez(file, **arrays, **({} if mesh.colors is None else {"colors": mesh.colors}))
+            if mesh.colors is None:
+                np.savez(file, vertices=mesh.vertices, faces=mesh.faces)
+            else:
+                np.savez(file, vertices=mesh.vertices, faces=mesh.faces, colors=mesh.colors)
         os.replace(partial, path)
         return mesh
 
@@ -55,7 +57,7 @@ class MeshCache:
 def _load(path: Path) -> Mesh | None:
     try:
         with np.load(path) as data:
-            colors = data["colors"] if "colors" in data else None
+            colors = data["colors"] if "colors" in data.files else None
             return Mesh(vertices=data["vertices"], faces=data["faces"], colors=colors)
     except FileNotFoundError:
         return None

@@ -23,7 +23,7 @@ from photocast.ops.interpolate import interpolate, interpolate_with_slopes
 from photocast.ops.rasterize import Raster, rasterize
 from photocast.ops.texture import MipPyramid, mip_pyramid, texture
 
-__all__ = ["Drawable", "Rendered", "Style", "draw", "drawable", "render_view"]
+__all__ = ["Drawable", "Rendered", "Style", "draw", "draw_raster", "drawable", "render_view"]
 
 Style = Literal["color", "clay", "normal", "depth"]
 """Base colour as it is; grey under a lamp beside the camera; camera-space normals; near bright."""
@@ -122,14 +122,26 @@ def draw(
         return Rendered(np.zeros((*shape, 3), np.uint8), blank, blank.astype(np.float32))
     fine = camera.resized(camera.width * supersample, camera.height * supersample)
     local = _to_camera(item.mesh.vertices, fine)
-    clip = _tensor(_clip(local, fine), item.faces.device)[None]
-    raster = rasterize(clip, item.faces, (fine.height, fine.width))
+    clip, raster = _rasterized(item, local, fine)
     depth = interpolate(_tensor(local[:, 2:], item.faces.device), raster, item.faces)[0, ..., 0]
     values, linear = _shade(item, raster, depth, fine, style)
     covered = (raster.face >= 0)[..., None].float()
     premultiplied = torch.cat([values * covered, covered], dim=-1)
     mixed = antialias(premultiplied, raster, clip, item.faces, item.topology)[0]
     return _developed(_box(mixed, supersample), _nearest(depth, supersample), linear=linear)
+
+
+@torch.no_grad()
+def draw_raster(item: Drawable, camera: Camera) -> Raster:
+    """Find which face each pixel of a camera sees."""
+    return _rasterized(item, _to_camera(item.mesh.vertices, camera), camera)[1]
+
+
+def _rasterized(
+    item: Drawable, local: NDArray[np.float64], camera: Camera
+) -> tuple[Tensor, Raster]:
+    clip = _tensor(_clip(local, camera), item.faces.device)[None]
+    return clip, rasterize(clip, item.faces, (camera.height, camera.width))
 
 
 def _to_camera(vertices: NDArray[np.float32], camera: Camera) -> NDArray[np.float64]:

@@ -3,6 +3,7 @@
 """The stages of ``optimize``, in order."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -17,7 +18,7 @@ from photocast.stages.hull import tighten
 from photocast.stages.isosurface import extract_mesh
 from photocast.stages.mesh_cache import MeshCache, photo_digest
 from photocast.stages.refine import refine
-from photocast.stages.texture import texture
+from photocast.stages.texture import texture, texture_size
 from photocast.stages.unwrap import unwrap
 from photocast.stages.volume import fit_volume
 
@@ -65,8 +66,9 @@ class Optimize:
             config.refine,
             lambda: refine(shape, photos, config.refine, device=device, progress=progress),
         )
-        mesh = unwrap(refined, config.unwrap, progress)
-        mesh = texture(mesh, photos, config.texture, device=device, progress=progress)
+        size = texture_size(refined, photos, config.texture)
+        mesh = unwrap(refined, replace(config.unwrap, size=size), progress)
+        mesh = texture(mesh, photos, config.texture, size=size, device=device, progress=progress)
         cameras = {photo.name: photo.camera for photo in photos}
         return Scene(mesh=mesh, cameras=cameras, up=capture.up)
 
