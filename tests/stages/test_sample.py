@@ -75,7 +75,7 @@ def test_the_rocket_is_one_closed_piece_of_genus_three(rocket):
     assert mesh.body_count == 1
     assert mesh.euler_number == 2 - 2 * 3
     assert mesh.volume > 0
-    assert len(rocket.faces) == 30_000
+    assert len(rocket.faces) == 40_000
     edges = np.sort(mesh.edges, axis=1)
     assert (np.unique(edges, axis=0, return_counts=True)[1] == 2).all()
 

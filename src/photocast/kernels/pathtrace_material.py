@@ -4,7 +4,9 @@
 
 Base colour and roughness mean what they mean in glTF 2.0. What the coat mirrors on the way in and
 on the way out is missing from the base, so more light never leaves than arrived; glTF's simpler
-mix of the two exceeds that by 2 % at low roughness. Directions are unit vectors in the local frame of the shading normal (0, 0, 1), pointing away from
+mix of the two exceeds that by 2 % at low roughness.
+
+Directions are unit vectors in the local frame of the shading normal (0, 0, 1), pointing away from
 the surface. ``alpha`` is roughness squared.
 Source: Khronos, glTF 2.0 specification, appendix B; Heitz, Understanding the masking-shadowing
 function in microfacet-based BRDFs, 2014, equations 85 (distribution) and 99 (height-correlated).

@@ -88,19 +88,24 @@ def fin(p: wp.vec3) -> float:
 
 
 @wp.func
+def band(arc: float, height: float) -> float:
+    """A hoop around the hull with rounded edges; ``arc`` is the distance to the hull."""
+    out = wp.abs(arc) - 0.010
+    up = wp.abs(height) - 0.014
+    corner = wp.length(wp.vec2(wp.max(out, 0.0), wp.max(up, 0.0)))
+    return corner + wp.min(wp.max(out, up), 0.0) - 0.010
+
+
+@wp.func
 def parts_at(p: wp.vec3) -> Parts:
     radial = wp.length(wp.vec2(p[0], p[1]))
     parts = Parts()
     arc = wp.length(wp.vec2(radial + BODY_OFFSET, p[2])) - BODY_RADIUS
-    parts.hull = wp.max(arc, BODY_FLOOR - p[2])
-    seam_low = wp.max(wp.abs(p[2] + 0.30) - 0.022, arc - 0.018)
-    seam_high = wp.max(wp.abs(p[2] - 0.53) - 0.022, arc - 0.018)
-    parts.collar = wp.min(wp.max(seam_low, -0.05 - arc), wp.max(seam_high, -0.05 - arc))
-    # A bell: wider at the bottom, hollow.
-    slope = 0.17 + 0.35 * (-0.58 - p[2])
-    bell = wp.max((radial - slope) * 0.94, wp.abs(p[2] + 0.67) - 0.12)
-    hollow = wp.max((radial - slope + 0.045) * 0.94, p[2] + 0.64)
-    parts.nozzle = wp.max(bell, -hollow)
+    parts.hull = -smooth_union(-arc, p[2] - BODY_FLOOR, 0.03)
+    parts.collar = wp.min(band(arc, p[2] + 0.30), band(arc, p[2] - 0.53))
+    # A bell, wider at the bottom and hollow.
+    profile = segment(wp.vec2(radial, p[2]), wp.vec2(0.155, -0.57), wp.vec2(0.225, -0.79))
+    parts.nozzle = profile - 0.028
     parts.fins = fin(p)
     parts.ring = torus(radial, p[2] - RING_HEIGHT, RING_RADIUS, 0.055)
     to_window = p - WINDOW
@@ -117,8 +122,8 @@ def parts_at(p: wp.vec3) -> Parts:
 def distance_at(p: wp.vec3) -> float:
     parts = parts_at(p)
     body = smooth_union(parts.hull, parts.antenna, 0.05)
-    body = wp.min(body, parts.collar)
-    body = wp.min(body, parts.nozzle)
+    body = smooth_union(body, parts.collar, 0.02)
+    body = smooth_union(body, parts.nozzle, 0.03)
     body = smooth_union(body, parts.window, 0.02)
     legs = smooth_union(parts.fins, parts.ring, 0.04)
     return smooth_union(body, legs, 0.06)

@@ -151,7 +151,7 @@ def paint(p: wp.vec3) -> wp.vec4:
 
 @wp.func
 def rocket_surface(p: wp.vec3, normal: wp.vec3) -> Surface:
-    """Paint, wear and the exact normal, at a point on the mesh."""
+    """Paint, wear and the exact normal, at a point on the mesh whose triangle has ``normal``."""
     coat = paint(p)
     wear = mottle(p)
     surface = Surface()
@@ -159,7 +159,9 @@ def rocket_surface(p: wp.vec3, normal: wp.vec3) -> Surface:
     surface.base_color = wp.min(worn, wp.vec3(0.95))
     surface.roughness = wp.clamp(coat[3] + 0.08 * wear, 0.2, 0.8)
     surface.specular = 0.04
-    surface.normal = normal_at(p)
+    # Where triangles cut a crease short, the exact normal may face away from what one sees.
+    exact = normal_at(p)
+    surface.normal = wp.where(wp.dot(exact, normal) > 0.6, exact, normal)
     return surface
 
 
@@ -177,7 +179,8 @@ def surface_kernel(
     normals: wp.array(dtype=wp.vec3),
 ):
     i = wp.tid()
-    surface = rocket_surface(points[i], wp.vec3(0.0, 0.0, 1.0))
+    normal = normal_at(points[i])
+    surface = rocket_surface(points[i], normal)
     colors[i] = surface.base_color
     roughness[i] = surface.roughness
-    normals[i] = surface.normal
+    normals[i] = normal

@@ -6,6 +6,7 @@ World: right-handed, +Z up for the environment map. Camera: +X right, +Y down, +
 """
 
 import math
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from torch import Tensor
 
 from photocast.errors import ConfigError
 from photocast.kernels.pathtrace import Lens, Sampling, pathtrace_kernel
-from photocast.ops._launch import launch_parts, part_count
+from photocast.ops._launch import as_array, launch_parts, part_count
 
 __all__ = ["EnvironmentSampler", "PathtraceOptions", "Pinhole", "RayMesh", "pathtrace"]
 
@@ -57,12 +58,12 @@ class RayMesh:
     """A mesh ready to be hit by rays: vertices (v, 3) float32, faces (f, 3), copied."""
 
     def __init__(self, vertices: Tensor, faces: Tensor) -> None:
-        wp.init()
         self.device = vertices.device
-        self._points = wp.from_torch(vertices.detach().clone().contiguous(), dtype=wp.vec3)
+        points = vertices.detach().clone().contiguous()
         indices = faces.detach().to(self.device, torch.int32).reshape(-1).clone()
-        self._indices = wp.from_torch(indices, dtype=wp.int32)
-        self._mesh = wp.Mesh(points=self._points, indices=self._indices)
+        with _torch_stream(self.device):
+            # Warp keeps the arrays, which keep the tensors.
+            self._mesh = wp.Mesh(points=as_array(points, wp.vec3), indices=as_array(indices))
         extent = vertices.amax(dim=0) - vertices.amin(dim=0)
         self.diagonal = float(extent.norm())
 
@@ -136,6 +137,16 @@ def pathtrace(
         parts.append(((rows, camera.width), inputs))
     launch_parts(pathtrace_kernel(surface_at), parts, device)
     return color, depth
+
+
+def _torch_stream(device: torch.device) -> AbstractContextManager[Any]:
+    """Let Warp build in torch's current stream, after what torch has still to write."""
+    if device.type == "cpu":
+        return nullcontext()
+    scope: AbstractContextManager[Any] = wp.ScopedStream(
+        wp.stream_from_torch(torch.cuda.current_stream(device))
+    )
+    return scope
 
 
 def _lens(camera: Pinhole, part: int, parts: int) -> Any:

@@ -92,6 +92,7 @@ def _write(folder: Path, config: SampleConfig, device: torch.device, progress: P
     center = mesh.bounds.mean(axis=0).astype(np.float64)
     radius = float(np.linalg.norm(mesh.vertices - center, axis=1).max())
     start = np.random.default_rng(config.seed).random(2)
+    small = config.size <= 512  # squeezing large files would take longer than rendering them
     done = 0
     for split, count, turn in zip(
         ("train", "test"), (config.view_count, config.test_view_count), start, strict=True
@@ -102,9 +103,9 @@ def _write(folder: Path, config: SampleConfig, device: torch.device, progress: P
         cameras = cameras_around(center, radius, count=count, size=config.size, turn=turn)
         for index, camera in enumerate(cameras):
             rgba, depth = studio.photograph(camera, done)
-            Image.fromarray(rgba).save(folder / split / f"r_{index}.png", optimize=True)
+            Image.fromarray(rgba).save(folder / split / f"r_{index}.png", optimize=small)
             if config.depth:
-                Image.fromarray(depth).save(folder / split / f"depth_{index}.png", optimize=True)
+                Image.fromarray(depth).save(folder / split / f"depth_{index}.png", optimize=small)
             done += 1
             progress("sample", done, total)
         _write_json(folder / f"transforms_{split}.json", _transforms(split, cameras, config))
