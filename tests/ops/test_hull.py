@@ -76,7 +76,9 @@ def test_depth_carves_what_silhouettes_cannot():
     without = hull_distance(two, frame, device=CPU, use_depth=False)
     solid = (radii(frame) < 0.6).sum()
     assert (without < 0).sum() > 1.15 * solid
-    assert abs(int((with_depth < 0).sum()) - int(solid)) < abs(int((without < 0).sum()) - int(solid))
+    assert abs(int((with_depth < 0).sum()) - int(solid)) < abs(
+        int((without < 0).sum()) - int(solid)
+    )
     surface = (radii(frame) - 0.6).abs() < 0.02
     facing = with_depth[surface].abs().median()
     assert facing < 1.0

@@ -46,8 +46,8 @@ def test_value_and_gradient_match_the_twin(device):
     slow = render_volume_twin(
         slow_values, origins.double(), directions.double(), sharpness=SHARPNESS, step=0.7
     )
-    # the kernel stops at a transmittance of 1e-3
-    torch.testing.assert_close(fast.double().cpu(), slow, rtol=0, atol=2e-3)
+    # the kernel stops at a transmittance of 4e-3
+    torch.testing.assert_close(fast.double().cpu(), slow, rtol=0, atol=5e-3)
     upstream = torch.randn(slow.shape, generator=torch.Generator().manual_seed(2))
     (grad,) = torch.autograd.grad(fast, fast_values, upstream.to(device))
     (grad64,) = torch.autograd.grad(slow, slow_values, upstream.double())

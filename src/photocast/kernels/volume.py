@@ -10,7 +10,8 @@ the logistic sigmoid: alpha = max((P(s0) - P(s1)) / P(s0), 0), P(s) = 1 / (1 + e
 import warp as wp
 
 BLOCK = wp.constant(4)  # voxels per side of an occupancy block
-MIN_TRANSMITTANCE = wp.constant(1.0e-3)
+MIN_TRANSMITTANCE = wp.constant(4.0e-3)
+NEGLIGIBLE = wp.constant(1.0e-4)  # opacity of a segment below which a sample teaches nothing
 
 
 @wp.struct
@@ -137,6 +138,12 @@ def skip_empty(grid: Grid, o: wp.vec3, d: wp.vec3, t: float):
 
 
 @wp.func
+def stride(grid: Grid, distance: float):
+    """How far the next sample may lie: near the surface one step, outside nearly the distance."""
+    return wp.max(grid.step, distance - 1.5)
+
+
+@wp.func
 def safe_direction(d: wp.vec3):
     """Unit direction without zero components, so that slab tests never divide by zero."""
     u = wp.normalize(d)
@@ -177,7 +184,7 @@ def march(grid: Grid, o: wp.vec3, d: wp.vec3, span: wp.vec2):
                 transmittance *= 1.0 - alpha
             previous = value
             have = True
-            t += grid.step
+            t += stride(grid, value[3])
     return total
 
 
@@ -201,19 +208,24 @@ def march_adjoint(
     transmittance = float(1.0)
     t = float(span[0])
     previous = wp.vec4(0.0)
-    pending = wp.vec4(0.0)  # gradient gathered so far for the previous sample
+    at = wp.vec3(0.0)  # where the previous sample lies
+    pending = wp.vec4(0.0)  # gradient gathered so far for it
+    teaches = bool(False)  # whether that gradient is worth scattering
     have = bool(False)
     while t < span[1] and transmittance > MIN_TRANSMITTANCE:
         jump = skip_empty(grid, o, d, t)
         if jump > t:
-            if have:
-                scatter(grid, grad, o + d * (t - grid.step), pending)
+            if teaches:
+                scatter(grid, grad, at, pending)
             t = jump
             have = False
+            teaches = False
             pending = wp.vec4(0.0)
         else:
-            value = sample(grid, o + d * t)
+            here = o + d * t
+            value = sample(grid, here)
             current = wp.vec4(0.0)
+            learns = bool(False)
             if have:
                 p0 = wp.max(sigmoid(grid.sharpness * previous[3]), 1.0e-6)
                 p1 = sigmoid(grid.sharpness * value[3])
@@ -235,14 +247,18 @@ def march_adjoint(
                     gc = g * (0.5 * w)
                     pending += wp.vec4(gc[0], gc[1], gc[2], g_s0)
                     current = wp.vec4(gc[0], gc[1], gc[2], g_s1)
-                scatter(grid, grad, o + d * (t - grid.step), pending)
+                    learns = alpha > NEGLIGIBLE
+                if teaches or learns:
+                    scatter(grid, grad, at, pending)
                 transmittance *= 1.0 - alpha
             pending = current
+            teaches = learns
+            at = here
             previous = value
             have = True
-            t += grid.step
-    if have:
-        scatter(grid, grad, o + d * (t - grid.step), pending)
+            t += stride(grid, value[3])
+    if teaches:
+        scatter(grid, grad, at, pending)
 
 
 @wp.func

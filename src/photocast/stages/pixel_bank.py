@@ -15,6 +15,7 @@ from photocast.ops.volume import PixelBank
 
 __all__ = ["foreground", "pixel_bank", "shrink_factor"]
 
+_TILE = 4
 _RING = 3  # pixels around a mask that still teach where the object ends
 
 
@@ -60,7 +61,10 @@ def pixel_bank(
 
 
 def foreground(bank: PixelBank) -> torch.Tensor:
-    """Flat indices of the pixels that show the object or its immediate surroundings, int64."""
+    """Flat indices of the pixels that show the object or its immediate surroundings, int64.
+
+    They come tile by tile, so that neighbours in the list look at neighbouring places.
+    """
     chosen = []
     count = len(bank.rgba)
     starts = [*bank.first.tolist(), count]
@@ -68,7 +72,10 @@ def foreground(bank: PixelBank) -> torch.Tensor:
         covered = (bank.rgba[start:stop, 3] > 0).view(1, 1, -1, width).float()
         size = 2 * _RING + 1
         near = torch.nn.functional.max_pool2d(covered, size, stride=1, padding=_RING)
-        chosen.append(near.view(-1).nonzero().squeeze(1) + start)
+        pixels = near.view(-1).nonzero().squeeze(1)
+        row, column = pixels // width, pixels % width
+        tile = (row // _TILE) * (width // _TILE + 1) + column // _TILE
+        chosen.append(pixels[torch.argsort(tile, stable=True)] + start)
     return torch.cat(chosen)
 
 

@@ -28,6 +28,7 @@ from photocast.stages.pixel_bank import foreground, pixel_bank, shrink_factor
 __all__ = ["Volume", "fit_volume"]
 
 BAND = 3.0  # distances are kept within this many voxels of the surface
+_PATCH = 16  # pixels drawn together
 _FOCUS_EVERY = 25  # steps between looking where the surface has moved
 _COOL_FROM = 0.6  # share of a level's steps after which step sizes fall
 
@@ -140,7 +141,11 @@ def _measured(photos: Sequence[Photo], frame: GridFrame, device: torch.device) -
 
 
 class _Rays:
-    """Draws pixels without replacement, in a new order each time all were seen."""
+    """Draws small patches of pixels, in a new order each time all were seen.
+
+    Rays of a patch meet the same cells, so the grid is read from cache; many patches make a step,
+    so it still mixes all photos.
+    """
 
     def __init__(self, photos: Sequence[Photo], seed: int, device: torch.device) -> None:
         self._photos, self._device = photos, device
@@ -151,18 +156,22 @@ class _Rays:
         """Resample the photos for the cells of ``frame``."""
         factor = shrink_factor(self._photos, frame)
         self.bank: PixelBank = pixel_bank(self._photos, frame, factor, self._device)
-        self._pixels = foreground(self.bank)
+        pixels = foreground(self.bank)
+        whole = len(pixels) // _PATCH * _PATCH
+        self._patches = pixels[:whole].view(-1, _PATCH) if whole else pixels[None]
         self._shuffle()
 
     def draw(self, count: int) -> Tensor:
-        """Flat indices of the next ``count`` pixels, int64."""
-        if self._next + count > len(self._pixels):
+        """Flat indices of about ``count`` pixels, int64."""
+        patches = max(1, count // self._patches.shape[1])
+        if self._next + patches > len(self._patches):
             self._shuffle()
-        chosen = self._pixels[self._next : self._next + count]
-        self._next += count
-        return chosen
+        chosen = self._patches[self._next : self._next + patches]
+        self._next += patches
+        return chosen.reshape(-1)
 
     def _shuffle(self) -> None:
-        order = torch.randperm(len(self._pixels), generator=self._random, device=self._device)
-        self._pixels = self._pixels[order]
+        count = len(self._patches)
+        order = torch.randperm(count, generator=self._random, device=self._device)
+        self._patches = self._patches[order]
         self._next = 0
