@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Atlases checked by rasterising every UV triangle again, in the plainest way."""
 
-
 import numpy as np
 import pytest
 import trimesh
