@@ -5,11 +5,139 @@
 The sentence under a field is its help. Changes use ``dataclasses.replace``; every seed is a field.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Literal
 
 from photocast.errors import ConfigError
 
-__all__ = ["UnwrapConfig"]
+__all__ = [
+    "MeshConfig",
+    "OptimizeConfig",
+    "ReconstructConfig",
+    "RefineConfig",
+    "SampleConfig",
+    "SampleLight",
+    "UnwrapConfig",
+    "VolumeConfig",
+    "optimize_preset",
+]
+
+SampleLight = Literal["studio", "sky", "sunset"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SampleConfig:
+    """How the sample capture is photographed."""
+
+    view_count: int = 32
+    """Photos for reconstruction."""
+    test_view_count: int = 8
+    """Photos held out for evaluation; 0 writes no test split."""
+    size: int = 256
+    """Width and height of a photo [px]."""
+    sample_count: int = 32
+    """Camera rays per pixel; a power of two. More is smoother and slower."""
+    bounce_count: int = 1
+    """Reflections between parts of the object."""
+    depth: bool = False
+    """Also write depth maps, 16-bit millimetres along the viewing axis."""
+    light: SampleLight = "studio"
+    """Which built-in light."""
+    seed: int = 0
+    """Turns the cameras and draws the rays; equal seeds give equal files."""
+
+    def __post_init__(self) -> None:
+        limits = {
+            "view_count": (1, 10_000),
+            "test_view_count": (0, 10_000),
+            "size": (16, 8192),
+            "sample_count": (1, 4096),
+            "bounce_count": (0, 8),
+            "seed": (0, 2**31 - 1),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"sample.{name} = {value}: must be from {low} to {high}.")
+        if self.sample_count & (self.sample_count - 1):
+            raise ConfigError(
+                f"sample.sample_count = {self.sample_count}: must be a power of two, such as 32."
+            )
+        lights = SampleLight.__args__  # type: ignore[attr-defined]
+        if self.light not in lights:
+            raise ConfigError(f"sample.light = {self.light!r}: must be one of {', '.join(lights)}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VolumeConfig:
+    """How a signed-distance grid is fitted to the photos by volume rendering."""
+
+    resolution: int = 192
+    """Grid vertices along the object's longest side at the finest level."""
+    levels: int = 2
+    """Coarse to fine: each level halves the voxels of the one before."""
+    steps: tuple[int, ...] = (700, 900)
+    """Optimiser steps per level, coarse first."""
+    rays_per_step: int = 16384
+    """Pixels compared in one step."""
+    sharpness: tuple[float, float] = (2.0, 6.0)
+    """How abruptly the surface turns opaque at the start and end of a level [1/voxel]."""
+    rate_color: float = 0.04
+    """Optimiser step for colours [sRGB, 0..1]."""
+    rate_distance: float = 0.1
+    """Optimiser step for distances [voxel]."""
+    smooth: tuple[float, float] = (0.02, 0.008)
+    """Weight of surface smoothness at the start of the first and the end of the last level."""
+    eikonal: float = 0.01
+    """Weight that keeps the field a distance field."""
+    depth: float = 0.05
+    """Weight that ties the field to measured depth, where there is any."""
+    mask_outliers: int = 0
+    """How many masks may be wrong about any one point."""
+    seed: int = 0
+    """Order of the pixels."""
+
+    def __post_init__(self) -> None:
+        if not 16 <= self.resolution <= 1024:
+            raise ConfigError(f"volume.resolution = {self.resolution}: must be from 16 to 1024.")
+        if len(self.steps) != self.levels or min(self.steps, default=0) < 1:
+            raise ConfigError(
+                f"volume.steps = {self.steps}: needs {self.levels} positive numbers, one per level."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MeshConfig:
+    """How the surface becomes triangles."""
+
+    face_count: int = 60_000
+    """At most this many triangles."""
+    min_part: float = 0.005
+    """Parts with less than this share of the largest part's area are dropped."""
+
+    def __post_init__(self) -> None:
+        if not 100 <= self.face_count <= 20_000_000:
+            raise ConfigError(
+                f"mesh.face_count = {self.face_count}: must be from 100 to 20 000 000."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RefineConfig:
+    """How vertices are moved by the rasterised difference to the photos."""
+
+    epochs: int = 3
+    """Times that every photo is visited; 0 leaves the mesh as it is."""
+    batch: int = 4
+    """Photos per step."""
+    rate: float = 0.05
+    """Step in median edge lengths."""
+    stiffness: float = 10.0
+    """How far a gradient spreads over the surface (lambda of Large Steps)."""
+    smooth: float = 0.1
+    """Weight of the surface's roughness against the photos."""
+    seed: int = 0
+    """Order of the photos."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,3 +162,72 @@ class UnwrapConfig:
                 f"unwrap.padding = {self.padding}: must be at most a quarter of the size "
                 f"({self.size} px)."
             )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimizeConfig:
+    """The ``optimize`` engine."""
+
+    volume: VolumeConfig = field(default_factory=VolumeConfig)
+    mesh: MeshConfig = field(default_factory=MeshConfig)
+    refine: RefineConfig = field(default_factory=RefineConfig)
+    device: str = "cpu"
+    """Torch device."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReconstructConfig:
+    """One run from a capture to a result folder."""
+
+    engine: str = "optimize"
+    """How to reconstruct."""
+    preset: str = "standard"
+    """How much time to spend: draft, standard or high."""
+    formats: tuple[str, ...] = ("glb",)
+    """Mesh files to write: glb, obj, ply, stl."""
+    holdout_every: int | None = None
+    """Keep every Nth photo for testing; 0 uses all; None keeps the capture's own split."""
+    max_size: int | None = None
+    """Longest side of a photo [px]; None decides by preset."""
+    device: str = "auto"
+    """auto, cpu or cuda."""
+    seed: int = 0
+    """Same seed, same result on the CPU."""
+
+    def __post_init__(self) -> None:
+        if self.preset not in PRESETS:
+            raise ConfigError(f"preset = {self.preset!r}: must be one of {', '.join(PRESETS)}.")
+        if self.holdout_every is not None and (self.holdout_every < 0 or self.holdout_every == 1):
+            raise ConfigError(
+                f"holdout_every = {self.holdout_every}: must be 0 (use all photos) or at least 2."
+            )
+        if self.max_size is not None and self.max_size < 64:
+            raise ConfigError(f"max_size = {self.max_size}: must be at least 64 px.")
+        if self.device not in ("auto", "cpu", "cuda"):
+            raise ConfigError(f"device = {self.device!r}: must be auto, cpu or cuda.")
+
+
+PRESETS = ("draft", "standard", "high")
+
+
+def optimize_preset(name: str, *, device: str = "cpu", seed: int = 0) -> OptimizeConfig:
+    """The settings behind a preset.
+
+    Args:
+        name: One of ``PRESETS``.
+        device: Torch device.
+        seed: For every random choice.
+    """
+    volume = {
+        "draft": VolumeConfig(resolution=128, steps=(250, 250), seed=seed),
+        "standard": VolumeConfig(seed=seed),
+        "high": VolumeConfig(resolution=320, steps=(1000, 2500), seed=seed),
+    }[name]
+    faces = {"draft": 30_000, "standard": 60_000, "high": 200_000}[name]
+    epochs = {"draft": 1, "standard": 3, "high": 8}[name]
+    return OptimizeConfig(
+        volume=volume,
+        mesh=MeshConfig(face_count=faces),
+        refine=RefineConfig(epochs=epochs, seed=seed),
+        device=device,
+    )

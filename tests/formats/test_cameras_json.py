@@ -48,7 +48,7 @@ def test_damage_is_named(tmp_path, change, code):
     change(document)
     path = tmp_path / "cameras.json"
     path.write_text(json.dumps(document))
-    with pytest.raises(CameraError) as caught:
+    with pytest.raises(CameraError, match=r"cameras\.json") as caught:
         load_cameras(path)
     assert caught.value.code == code
 

@@ -4,7 +4,11 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from photocast.ops.antialias import antialias
+from photocast.ops.determinism import deterministic
+from photocast.ops.interpolate import interpolate
 from photocast.ops.rasterize import rasterize, rasterize_twin
+from photocast.ops.texture import texture
 
 SIZES = [(1, 1), (1, 19), (23, 1), (16, 16), (37, 21)]
 
@@ -269,3 +273,45 @@ def test_a_bad_argument_is_named(change, words):
     }
     with pytest.raises(ValueError, match=words):
         rasterize(**(good | change))
+
+
+def test_the_deterministic_mode_sums_in_integers_to_the_same_gradient(torus, device, monkeypatch):
+    clip, faces = on(device, *torus(30, 20))
+    attributes = torch.linspace(-1, 1, 1800, device=device).view(600, 3).requires_grad_()
+    texels = torch.rand((16, 16, 2), device=device, requires_grad=True)
+    points = clip.clone().requires_grad_()
+
+    def gradients(parts=2):
+        if device.type == "cpu":
+            monkeypatch.setattr("photocast.ops._launch.part_count", lambda _: parts)
+        raster = rasterize(points, faces, (130, 101))
+        image = antialias(interpolate(attributes, raster, faces), raster, points, faces)
+        colors = texture(texels, image[..., :2].contiguous(), mask=raster.face)
+        upstream = torch.linspace(-1, 1, colors.numel(), device=device).view_as(colors)
+        return torch.autograd.grad((colors * upstream).sum(), [points, attributes, texels])
+
+    loose = gradients()
+    with deterministic():
+        fixed = [gradients(), gradients(), gradients(parts=5)]
+    for run in fixed:
+        assert all(torch.equal(a, b) for a, b in zip(run, fixed[0], strict=True))
+        for a, b in zip(run, loose, strict=True):
+            assert b.abs().max() > 0
+            assert_close(a, b, rtol=1e-3, atol=1e-5 * float(b.abs().max()))
+
+
+def test_faces_shared_by_several_threads_are_drawn_the_same(torus, monkeypatch):
+    clip, faces = torus(12, 8)
+    one = rasterize(clip, faces, (70, 50))
+    monkeypatch.setattr("photocast.ops.rasterize._strips", lambda *_: 5)
+    five = rasterize(clip, faces, (70, 50))
+    assert all(torch.equal(a, b) for a, b in zip(one, five, strict=True))
+
+
+def test_a_second_derivative_is_refused_instead_of_wrong(torus):
+    clip, faces = torus(5, 4)
+    clip.requires_grad_()
+    bary = rasterize(clip, faces, (6, 6)).bary
+    (grad,) = torch.autograd.grad((bary**2).sum(), clip, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        grad.sum().backward()

@@ -124,8 +124,8 @@ def test_a_mesh_without_uvs_says_so_instead_of_passing(textured_sphere):
     assert check.note
 
 
-def test_file_sizes_are_in_megabytes():
-    assert check_file_size("mesh.glb", 2_500_000) == Check("file.mesh.glb", 2.5, unit="MB")
+def test_file_sizes_are_exact():
+    assert check_file_size("mesh.glb", 2_500_001) == Check("file.mesh.glb", 2_500_001, unit="bytes")
 
 
 def test_spot_is_sound_but_its_artist_folded_some_uvs(capture_folder):

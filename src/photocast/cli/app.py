@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from photocast import __version__
+from photocast.cli.inspect import inspect
 from photocast.cli.reconstruct import reconstruct
 from photocast.cli.render import render
 
@@ -16,7 +17,6 @@ app = typer.Typer(
     name="photocast",
     help="Photos of an object in, a validated, textured mesh out.",
     epilog="Start with: photocast reconstruct PHOTOS --out RESULT",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
@@ -40,4 +40,5 @@ def photocast(
 
 
 app.command()(reconstruct)
+app.command()(inspect)
 app.command()(render)

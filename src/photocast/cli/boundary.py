@@ -19,7 +19,7 @@ __all__ = ["run"]
 _ENGINE_PACKAGES = ("torch", "warp", "scipy", "PIL", "cv2", "trimesh", "fast_simplification")
 
 # Typer brings its own copy of click in newer versions, so ask Typer which classes it raises.
-_UsageError = typer.BadParameter.__mro__[1]
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -32,7 +32,7 @@ def run(arguments: Sequence[str]) -> int:
         The exit code.
     """
     try:
-        code = app(args=list(arguments), prog_name="photocast", standalone_mode=False)
+        code = app(args=list(arguments) or ["--help"], prog_name="photocast", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
         error: PhotocastError = Cancelled()
     except PhotocastError as raised:
@@ -58,8 +58,6 @@ def _tell(error: PhotocastError, *, as_json: bool) -> None:
 
 
 def _usage(raised: Exception) -> UserError:
-    if type(raised).__name__ == "NoArgsIsHelpError":
-        return UserError("Which command? Try: photocast --help", code="usage")
     message = raised.format_message()  # type: ignore[attr-defined]
     context = getattr(raised, "ctx", None)
     path = context.command_path if context else "photocast"

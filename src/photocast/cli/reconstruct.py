@@ -33,7 +33,10 @@ class Device(str, Enum):
 
 def reconstruct(
     capture: Annotated[
-        Path, typer.Argument(help="Folder of photos, with cameras and masks if you have them.")
+        Path,
+        typer.Argument(
+            metavar="CAPTURE", help="Folder of photos, with cameras and masks if you have them."
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -97,6 +100,8 @@ def _as_json(result: "Result") -> str:
 
 
 def _summary(result: "Result") -> str:
+    from photocast.stages.report_page import value_text
+
     mesh, report = result.scene.mesh, result.report
     judged = [check for check in report.checks if check.passed is not None]
     failed = [check for check in judged if check.passed is False]
@@ -104,7 +109,7 @@ def _summary(result: "Result") -> str:
         f"{result.out / 'mesh.glb'}: {len(mesh.faces):,} triangles, "
         f"{len(judged) - len(failed)} of {len(judged)} checks passed."
     ]
-    lines += [f"  failed: {c.name} is {c.value}, should be {c.limit}" for c in failed]
+    lines += [f"  failed: {c.name} is {value_text(c)}, should be {c.limit}" for c in failed]
     lines += [f"  note: {warning}" for warning in report.warnings]
     lines.append(f"Look at {result.out / 'report.html'}")
     return "\n".join(lines)

@@ -3,6 +3,7 @@
 """What every camera format has in common: its photos on disk, and what it says about them."""
 
 import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -115,11 +116,14 @@ def make_camera(
 def path_inside(root: Path, name: str, *, file: Path) -> Path:
     """Join a path that a file names, refusing one that leaves the capture folder.
 
+    Links inside the folder are the owner's and are followed: photos often lie on another disk.
+
     Raises:
-        CaptureError: Absolute, or climbing out with ``..``, also through a link.
+        CaptureError: Absolute, or climbing out with ``..``.
     """
-    path = root / name.replace("\\", "/")
-    if not path.resolve().is_relative_to(root.resolve()):
+    relative = os.path.normpath(name.replace("\\", "/"))
+    path = root / relative
+    if os.path.isabs(relative) or relative.split(os.sep)[0] == ".." or ":" in relative[:2]:
         raise CaptureError(
             f"{file.name} names {name!r}, which lies outside the capture folder. Put the photos "
             "inside the folder and write paths relative to it.",

@@ -67,10 +67,10 @@ def load_cameras(path: Path) -> CameraFile:
     except ValueError as error:
         raise CameraError(f"{path} is not JSON ({error}).", code="camera.damaged") from error
     try:
-        if (document["format"], document["version"]) != (_FORMAT, _VERSION):
+        found = (document["format"], document["version"])
+        if found != (_FORMAT, _VERSION):
             raise CameraError(
-                f"{path} is {document['format']!r} version {document['version']!r}; "
-                f"{_FORMAT!r} version {_VERSION} is read.",
+                f"it is {found[0]!r} version {found[1]!r}; {_FORMAT!r} version {_VERSION} is read.",
                 code="camera.version",
             )
         cameras = {view["name"]: _decoded(view) for view in document["views"]}
@@ -80,6 +80,8 @@ def load_cameras(path: Path) -> CameraFile:
             f"{path} lacks or misspells {error}. Reconstruct again to rewrite it.",
             code="camera.damaged",
         ) from error
+    except CameraError as error:
+        raise CameraError(f"{path}: {error}", code=error.code) from error
     return CameraFile(cameras, up)
 
 

@@ -7,7 +7,9 @@ Pixels are read as they are stored: an EXIF orientation tag is not applied, beca
 are not applied either; values are taken as sRGB.
 """
 
+import struct
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from photocast.errors import CaptureError
+from photocast.errors import CaptureError, UserError
 
 __all__ = [
     "MAX_SIDE",
@@ -25,6 +27,7 @@ __all__ = [
     "image_size",
     "read_mask",
     "read_photo",
+    "write_png",
 ]
 
 PHOTO_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
@@ -61,7 +64,7 @@ def _open(path: Path) -> Iterator[Image.Image]:
             f"{path.name} is not an image that can be read. Save it again as PNG or JPEG.",
             code="capture.image_unreadable",
         ) from error
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
         raise CaptureError(
             f"{path.name} is damaged or cut short ({error}). Copy or export it again.",
             code="capture.image_unreadable",
@@ -156,3 +159,17 @@ def read_mask(path: Path) -> NDArray[np.uint8]:
     if mask.max(initial=0) == 1:
         mask = mask * np.uint8(255)
     return np.ascontiguousarray(mask, dtype=np.uint8)
+
+
+def write_png(path: Path, image: NDArray[np.uint8]) -> None:
+    """Write sRGB (h, w, 3), RGBA (h, w, 4) or grey (h, w) as PNG.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    try:
+        Image.fromarray(image).save(path, format="PNG")
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror or error}).", code="output.unwritable"
+        ) from error

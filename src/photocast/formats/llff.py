@@ -85,6 +85,10 @@ def _load(path: Path) -> np.ndarray:
             "per photo.",
             code="capture.camera_file",
         )
+    if rows.dtype.kind not in "fiu":
+        raise CaptureError(
+            f"{path.name} holds {rows.dtype} instead of numbers.", code="capture.camera_file"
+        )
     rows = rows.astype(np.float64)
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     if len(bad):

@@ -8,6 +8,7 @@ points are continuous pixels with the first centre at (0.5, 0.5), as ours. World
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -55,20 +56,36 @@ def read_transforms(path: Path) -> CameraFile:
     """
     train = _read_one(path)
     if path.name != "transforms_train.json":
-        return train
+        return _split_by_lists(train)
     for name in ("transforms_test.json", "transforms_val.json"):
         if (path.parent / name).is_file():
             test = _read_one(path.parent / name)
-            return CameraFile(
-                layout=train.layout,
-                path=path,
-                views=train.views,
-                test_views=test.views,
-                missing=train.missing,
-                unit=train.unit,
-                warnings=train.warnings + test.warnings,
-            )
+            return replace(train, test_views=test.views, warnings=train.warnings + test.warnings)
     return train
+
+
+def _split_by_lists(file: CameraFile) -> CameraFile:
+    # nerfstudio may list the splits inside the one file.
+    data, root = _load(file.path), file.path.parent
+
+    def listed(key: str) -> set[Path]:
+        names = data.get(f"{key}_filenames")
+        return {
+            path_inside(root, name, file=file.path)
+            for name in (names if isinstance(names, list) else [])
+            if isinstance(name, str)
+        }
+
+    tests, train = listed("test") or listed("val"), listed("train")
+    return replace(
+        file,
+        views=tuple(
+            view
+            for view in file.views
+            if view.image_path not in tests and (not train or view.image_path in train)
+        ),
+        test_views=tuple(view for view in file.views if view.image_path in tests),
+    )
 
 
 def _read_one(path: Path) -> CameraFile:
@@ -96,9 +113,10 @@ def _read_one(path: Path) -> CameraFile:
             f"{path.name}: {len(odd)} of {len(scales)} poses carry a scale (such as {odd[0]:.4g}) "
             "in their rotation; it was removed."
         )
+    lenses = {key for entry in (data, *(frame for frame, _ in found)) for key in entry}
     has_depth = any(view.depth_path for view in views)
     return CameraFile(
-        layout="nerfstudio" if "fl_x" in data or "camera_model" in data else "blender",
+        layout="nerfstudio" if lenses & {"fl_x", "camera_model"} else "blender",
         path=path,
         views=tuple(sorted(views, key=lambda view: view.name)),
         missing=tuple(missing),
@@ -145,20 +163,30 @@ def _view(
     )
     depth = frame.get("depth_file_path") or frame.get("depth_path")
     mask = frame.get("mask_path") or frame.get("mask_file_path")
-    scale_stored = frame.get("integer_depth_scale", data.get("integer_depth_scale"))
+    stored = _number(path, {**data, **frame}, "integer_depth_scale", _DEFAULT_DEPTH_SCALE)
+    if stored is None or not 0 < stored < math.inf:
+        raise CaptureError(
+            f"{path.name}: integer_depth_scale is {stored}; a positive number is needed.",
+            code="capture.camera_file",
+        )
     return View(
         name=name,
         image_path=photo,
         camera=camera,
         mask_path=_optional_file(root, mask, path, "mask"),
         depth_path=_optional_file(root, depth, path, "depth"),
-        depth_scale=_DEFAULT_DEPTH_SCALE if scale_stored is None else float(scale_stored),
+        depth_scale=stored,
     )
 
 
-def _optional_file(root: Path, name: str | None, file: Path, kind: str) -> Path | None:
+def _optional_file(root: Path, name: Any, file: Path, kind: str) -> Path | None:
     if not name:
         return None
+    if not isinstance(name, str):
+        raise CaptureError(
+            f"{file.name} names the {kind} file {name!r}; a path is needed.",
+            code="capture.camera_file",
+        )
     path = path_inside(root, name, file=file)
     for candidate in (path, path.with_name(path.name + ".png")):
         if candidate.is_file():

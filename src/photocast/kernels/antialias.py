@@ -25,6 +25,7 @@ from photocast.kernels.rasterize import (
     on_clip,
     turned,
 )
+from photocast.kernels.sums import Sums, add_vec4
 
 wp.set_module_options({"enable_backward": False})
 
@@ -152,45 +153,46 @@ def pairs_kernel(
     Sides steeper than 45 degrees blend along rows, the others along columns: so each row (column)
     that a side spans is blended once, and the sum over the image is the covered area.
     """
-    i, column = wp.tid()
+    i, slot = wp.tid()
     row = grid.part + i * grid.parts
-    view = row / grid.height
-    image_row = row - view * grid.height
-    f = seen[row, column]
-    both = wp.vec2i(-1, -1)
-    shift = wp.vec2(0.0, 0.0)
-    for axis in range(2):
-        found = wp.int32(-1)
-        row_q = row + axis
-        column_q = column + 1 - axis
-        if column_q < grid.width and image_row + axis < grid.height:
-            g = seen[row_q, column_q]
-            if f != g and not (f >= 0 and g >= 0 and are_neighbors(surface, f, g)):
-                p = center_of(column, image_row, grid)
-                q = center_of(column_q, image_row + axis, grid)
-                p_first = g < 0 or (f >= 0 and depth[row, column] <= depth[row_q, column_q])
-                if p_first:
-                    found = silhouette_between(surface, view, f, g, p, q)
-                    # The nearer surface goes on beneath the other one, which must then end.
-                    if found < 0 and g >= 0:
-                        found = silhouette_between(surface, view, g, f, q, p)
-                else:
-                    found = silhouette_between(surface, view, g, f, q, p)
-                    if found < 0 and f >= 0:
+    for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
+        view = row / grid.height
+        image_row = row - view * grid.height
+        f = seen[row, column]
+        both = wp.vec2i(-1, -1)
+        shift = wp.vec2(0.0, 0.0)
+        for axis in range(2):
+            found = wp.int32(-1)
+            row_q = row + axis
+            column_q = column + 1 - axis
+            if column_q < grid.width and image_row + axis < grid.height:
+                g = seen[row_q, column_q]
+                if f != g and not (f >= 0 and g >= 0 and are_neighbors(surface, f, g)):
+                    p = center_of(column, image_row, grid)
+                    q = center_of(column_q, image_row + axis, grid)
+                    p_first = g < 0 or (f >= 0 and depth[row, column] <= depth[row_q, column_q])
+                    if p_first:
                         found = silhouette_between(surface, view, f, g, p, q)
-                if found >= 0:
-                    line = side_line(surface, view, found)
-                    steep = wp.abs(line[0]) * wp.float64(grid.height) >= wp.abs(
-                        line[1]
-                    ) * wp.float64(grid.width)
-                    if steep == (axis == 0):
-                        shift[axis] = crossing(surface, view, found, p, q)
+                        # The nearer surface goes on beneath the other one, which must then end.
+                        if found < 0 and g >= 0:
+                            found = silhouette_between(surface, view, g, f, q, p)
                     else:
-                        found = -1
-        both[axis] = found
-    sides[row, column] = both
-    if both[0] >= 0 or both[1] >= 0:
-        shifts[row, column] = shift
+                        found = silhouette_between(surface, view, g, f, q, p)
+                        if found < 0 and f >= 0:
+                            found = silhouette_between(surface, view, f, g, p, q)
+                    if found >= 0:
+                        line = side_line(surface, view, found)
+                        steep = wp.abs(line[0]) * wp.float64(grid.height) >= wp.abs(
+                            line[1]
+                        ) * wp.float64(grid.width)
+                        if steep == (axis == 0):
+                            shift[axis] = crossing(surface, view, found, p, q)
+                        else:
+                            found = -1
+            both[axis] = found
+        sides[row, column] = both
+        if both[0] >= 0 or both[1] >= 0:
+            shifts[row, column] = shift
 
 
 @wp.func
@@ -253,20 +255,21 @@ def blend_kernel(
     blended: wp.array3d[wp.float32],  # starts as a copy of color
 ):
     """out = c + Σ_k depth_k (c_k - c) / max(1, Σ depth): each pixel gathers from its neighbours."""
-    i, column = wp.tid()
+    i, slot = wp.tid()
     row = grid.part + i * grid.parts
-    if not touches_silhouette(sides, grid, row, column):
-        return
-    depths = inflow(sides, shifts, grid, row, column)
-    full = over_full(depths)
-    for k in range(4):
-        if depths[k] > 0.0:
-            at = neighbor_of(row, column, k)
-            for c in range(color.shape[2]):
-                blended[row, column, c] = (
-                    blended[row, column, c]
-                    + (color[at[0], at[1], c] - color[row, column, c]) * depths[k] / full
-                )
+    for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
+        if not touches_silhouette(sides, grid, row, column):
+            continue
+        depths = inflow(sides, shifts, grid, row, column)
+        full = over_full(depths)
+        for k in range(4):
+            if depths[k] > 0.0:
+                at = neighbor_of(row, column, k)
+                for c in range(color.shape[2]):
+                    blended[row, column, c] = (
+                        blended[row, column, c]
+                        + (color[at[0], at[1], c] - color[row, column, c]) * depths[k] / full
+                    )
 
 
 @wp.func
@@ -297,7 +300,7 @@ def add_side_gradient(
     q: wp.vec2d,
     g: wp.float32,
     part: wp.int32,
-    grad_clip: wp.array3d[wp.vec4],
+    grad_clip: Sums,
 ):
     """Adjoint of crossing: m = e_p / (e_p - e_q) - 1/2 with e = cross2 of the side's two ends."""
     corners = surface.faces[half / 3]
@@ -314,12 +317,11 @@ def add_side_gradient(
     scale = wp.float64(g) / ((at_p - at_q) * (at_p - at_q))
     gp = -at_q * scale
     gq = at_p * scale
-    wp.atomic_add(
-        grad_clip, part, view, ia, on_clip(turned(bp) * gp, p) + on_clip(turned(bq) * gq, q)
-    )
-    wp.atomic_add(
-        grad_clip, part, view, ib, -on_clip(turned(ap) * gp, p) - on_clip(turned(aq) * gq, q)
-    )
+    first = view * surface.clip.shape[1]
+    grad_a = on_clip(turned(bp) * gp, p) + on_clip(turned(bq) * gq, q)
+    grad_b = -on_clip(turned(ap) * gp, p) - on_clip(turned(aq) * gq, q)
+    add_vec4(grad_clip, part, first + ia, grad_a)
+    add_vec4(grad_clip, part, first + ib, grad_b)
 
 
 @wp.kernel(enable_backward=False)
@@ -333,46 +335,49 @@ def antialias_backward_kernel(
     grad: wp.array3d[wp.float32],
     wants_clip: wp.int32,
     grad_color: wp.array3d[wp.float32],  # starts as a copy of grad
-    grad_clip: wp.array3d[wp.vec4],  # part, view, vert
+    grad_clip: Sums,  # row = view * vert count + vertex
 ):
     """Colours gather; vertices of the pixel's own two pairs receive the pull on m."""
-    i, column = wp.tid()
+    i, slot = wp.tid()
     row = grid.part + i * grid.parts
-    if not touches_silhouette(sides, grid, row, column):
-        return
-    view = row / grid.height
-    image_row = row - view * grid.height
-    here = wp.vec2i(row, column)
-    depths = inflow(sides, shifts, grid, row, column)
-    full = over_full(depths)
-    taken = (depths[0] + depths[1] + depths[2] + depths[3]) / full
-    if taken > 0.0:
-        for c in range(color.shape[2]):
-            grad_color[row, column, c] = grad_color[row, column, c] - taken * grad[row, column, c]
-    for k in range(4):
-        at = neighbor_of(row, column, k)
-        side = wp.int32(-1)
-        if k < 2:
-            side = sides[row, column][k]
-        elif (k == 2 and column > 0) or (k == 3 and image_row > 0):
-            side = sides[at[0], at[1]][k - 2]
-        if side >= 0:
-            # What this pixel gives to that neighbour: the reverse direction is (k + 2) % 4.
-            theirs = inflow(sides, shifts, grid, at[0], at[1])
-            their_full = over_full(theirs)
-            given = theirs[(k + 2) % 4] / their_full
-            if given > 0.0:
-                for c in range(color.shape[2]):
-                    grad_color[row, column, c] = (
-                        grad_color[row, column, c] + given * grad[at[0], at[1], c]
-                    )
-            if k < 2 and wants_clip != 0:
-                g = wp.float32(0.0)
-                if shifts[row, column][k] >= 0.0:
-                    g = pull(grad, color, blended, their_full, at, here)
-                else:
-                    g = -pull(grad, color, blended, full, here, at)
-                if g != 0.0:
-                    p = center_of(column, image_row, grid)
-                    q = center_of(column + 1 - k, image_row + k, grid)
-                    add_side_gradient(surface, view, side, p, q, g, grid.part, grad_clip)
+    for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
+        if not touches_silhouette(sides, grid, row, column):
+            continue
+        view = row / grid.height
+        image_row = row - view * grid.height
+        here = wp.vec2i(row, column)
+        depths = inflow(sides, shifts, grid, row, column)
+        full = over_full(depths)
+        taken = (depths[0] + depths[1] + depths[2] + depths[3]) / full
+        if taken > 0.0:
+            for c in range(color.shape[2]):
+                grad_color[row, column, c] = (
+                    grad_color[row, column, c] - taken * grad[row, column, c]
+                )
+        for k in range(4):
+            at = neighbor_of(row, column, k)
+            side = wp.int32(-1)
+            if k < 2:
+                side = sides[row, column][k]
+            elif (k == 2 and column > 0) or (k == 3 and image_row > 0):
+                side = sides[at[0], at[1]][k - 2]
+            if side >= 0:
+                # What this pixel gives to that neighbour: the reverse direction is (k + 2) % 4.
+                theirs = inflow(sides, shifts, grid, at[0], at[1])
+                their_full = over_full(theirs)
+                given = theirs[(k + 2) % 4] / their_full
+                if given > 0.0:
+                    for c in range(color.shape[2]):
+                        grad_color[row, column, c] = (
+                            grad_color[row, column, c] + given * grad[at[0], at[1], c]
+                        )
+                if k < 2 and wants_clip != 0:
+                    g = wp.float32(0.0)
+                    if shifts[row, column][k] >= 0.0:
+                        g = pull(grad, color, blended, their_full, at, here)
+                    else:
+                        g = -pull(grad, color, blended, full, here, at)
+                    if g != 0.0:
+                        p = center_of(column, image_row, grid)
+                        q = center_of(column + 1 - k, image_row + k, grid)
+                        add_side_gradient(surface, view, side, p, q, g, grid.part, grad_clip)

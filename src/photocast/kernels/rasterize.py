@@ -13,6 +13,8 @@ Source: Olano & Greer, Triangle scan conversion using 2D homogeneous coordinates
 
 import warp as wp
 
+from photocast.kernels.sums import Sums, add_vec4
+
 wp.set_module_options({"enable_backward": False})
 
 DEPTH_STEPS = wp.constant(wp.float64(2147483647.0))  # 31 bits, so that the key stays positive
@@ -27,6 +29,7 @@ class Grid:
     width: wp.int32
     part: wp.int32  # this launch does rows part, part + parts, ...
     parts: wp.int32
+    span: wp.int32  # columns per thread: on the CPU starting a thread costs more than a pixel
 
 
 @wp.func
@@ -164,11 +167,15 @@ def visibility_kernel(
     stop_row: wp.int32,
     keys: wp.array3d[wp.int64],
 ):
-    """Keep, per pixel, the smallest of depth << 32 | face; only rows of this launch's band."""
-    slot, face = wp.tid()
+    """Keep, per pixel, the smallest of depth << 32 | face; only rows of this launch's band.
+
+    The rows of a face are dealt out to ``grid.parts`` threads: on CUDA a face of a million pixels
+    must not keep a single thread busy.
+    """
+    slot, face, strip = wp.tid()
     view = first_view + slot
     box = boxes[view, face]
-    row0 = wp.max(box[2], first_row)
+    row0 = wp.max(box[2], first_row) + strip
     row1 = wp.min(box[3], stop_row - 1)
     if row0 > row1 or box[0] > box[1]:
         return
@@ -201,7 +208,7 @@ def visibility_kernel(
     tie2 = owns_ties(line2)
     half = wp.float64(0.5)
     one = wp.float64(1.0)
-    for row in range(row0, row1 + 1):
+    for row in range(row0, row1 + 1, grid.parts):
         y = wp.float64(row) + half
         start0 = line0[1] * y + line0[2]
         start1 = line1[1] * y + line1[2]
@@ -235,49 +242,50 @@ def resolve_kernel(
     bary_da: wp.array2d[wp.vec4],
 ):
     """Weights, depth and their face per pixel from the visibility key."""
-    i, column = wp.tid()
+    i, slot = wp.tid()
     row = grid.part + i * grid.parts
-    key = keys[row, column]
-    if key == NO_KEY:
-        bary[row, column] = wp.vec2(0.0, 0.0)
-        depth[row, column] = 0.0
-        seen[row, column] = -1
-        bary_da[row, column] = wp.vec4(0.0, 0.0, 0.0, 0.0)
-        return
-    face = wp.int32(key & wp.int64(0x7FFFFFFF))
-    seen[row, column] = face
-    view = row / grid.height
-    corners = faces[face]
-    v0 = corner_of(clip, view, corners[0])
-    v1 = corner_of(clip, view, corners[1])
-    v2 = corner_of(clip, view, corners[2])
-    line0 = wp.cross(v1, v2)
-    line1 = wp.cross(v2, v0)
-    line2 = wp.cross(v0, v1)
-    p = center_of(column, row - view * grid.height, grid)
-    scale = wp.float64(1.0) / (evaluate(line0, p) + evaluate(line1, p) + evaluate(line2, p))
-    b0 = evaluate(line0, p) * scale
-    b1 = evaluate(line1, p) * scale
-    b2 = wp.float64(1.0) - b0 - b1
-    bary[row, column] = wp.vec2(wp.float32(b0), wp.float32(b1))
-    z = (
-        b0 * wp.float64(clip[view, corners[0]][2])
-        + b1 * wp.float64(clip[view, corners[1]][2])
-        + b2 * wp.float64(clip[view, corners[2]][2])
-    )
-    depth[row, column] = wp.float32(z / (b0 * v0[2] + b1 * v1[2] + b2 * v2[2]))
-    # db/dp = (de - b * d(sum e)) / sum e; one pixel is 2/size clip units.
-    total = line0 + line1 + line2
-    slope0 = (line0 - total * b0) * scale
-    slope1 = (line1 - total * b1) * scale
-    sx = wp.float64(2.0) / wp.float64(grid.width)
-    sy = wp.float64(2.0) / wp.float64(grid.height)
-    bary_da[row, column] = wp.vec4(
-        wp.float32(slope0[0] * sx),
-        wp.float32(slope0[1] * sy),
-        wp.float32(slope1[0] * sx),
-        wp.float32(slope1[1] * sy),
-    )
+    for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
+        key = keys[row, column]
+        if key == NO_KEY:
+            bary[row, column] = wp.vec2(0.0, 0.0)
+            depth[row, column] = 0.0
+            seen[row, column] = -1
+            bary_da[row, column] = wp.vec4(0.0, 0.0, 0.0, 0.0)
+            continue
+        face = wp.int32(key & wp.int64(0x7FFFFFFF))
+        seen[row, column] = face
+        view = row / grid.height
+        corners = faces[face]
+        v0 = corner_of(clip, view, corners[0])
+        v1 = corner_of(clip, view, corners[1])
+        v2 = corner_of(clip, view, corners[2])
+        line0 = wp.cross(v1, v2)
+        line1 = wp.cross(v2, v0)
+        line2 = wp.cross(v0, v1)
+        p = center_of(column, row - view * grid.height, grid)
+        scale = wp.float64(1.0) / (evaluate(line0, p) + evaluate(line1, p) + evaluate(line2, p))
+        b0 = evaluate(line0, p) * scale
+        b1 = evaluate(line1, p) * scale
+        b2 = wp.float64(1.0) - b0 - b1
+        bary[row, column] = wp.vec2(wp.float32(b0), wp.float32(b1))
+        z = (
+            b0 * wp.float64(clip[view, corners[0]][2])
+            + b1 * wp.float64(clip[view, corners[1]][2])
+            + b2 * wp.float64(clip[view, corners[2]][2])
+        )
+        depth[row, column] = wp.float32(z / (b0 * v0[2] + b1 * v1[2] + b2 * v2[2]))
+        # db/dp = (de - b * d(sum e)) / sum e; one pixel is 2/size clip units.
+        total = line0 + line1 + line2
+        slope0 = (line0 - total * b0) * scale
+        slope1 = (line1 - total * b1) * scale
+        sx = wp.float64(2.0) / wp.float64(grid.width)
+        sy = wp.float64(2.0) / wp.float64(grid.height)
+        bary_da[row, column] = wp.vec4(
+            wp.float32(slope0[0] * sx),
+            wp.float32(slope0[1] * sy),
+            wp.float32(slope1[0] * sx),
+            wp.float32(slope1[1] * sy),
+        )
 
 
 @wp.func
@@ -316,60 +324,62 @@ def rasterize_backward_kernel(
     grad_bary: wp.array2d[wp.vec2],
     grad_depth: wp.array2d[wp.float32],
     has_depth: wp.int32,
-    grad_clip: wp.array3d[wp.vec4],
+    grad_clip: Sums,  # row = view * vert count + vertex
 ):
-    """Adjoint of resolve_kernel with the visibility held fixed; one buffer per part.
+    """Adjoint of resolve_kernel with the visibility held fixed; one table per part.
 
     With q_i = from_pixel(v_i): e_0 = q_1 × q_2 (and cyclic), b_i = e_i / s, s = e_0 + e_1 + e_2.
     dL/de_i = (g_i - Σ_j g_j b_j) / s, and d(a × b) = turned(b) · da - turned(a) · db.
     Depth is Σ b_i z_i / Σ b_i w_i; its gradient reaches z and w directly and g through b.
     """
-    i, column = wp.tid()
+    i, slot = wp.tid()
     row = grid.part + i * grid.parts
-    face = seen[row, column]
-    if face < 0:
-        return
-    given = grad_bary[row, column]
-    slope = wp.float32(0.0)
-    if has_depth != 0:
-        slope = grad_depth[row, column]
-    if given[0] == 0.0 and given[1] == 0.0 and slope == 0.0:
-        return
-    view = row / grid.height
-    corners = faces[face]
-    p = center_of(column, row - view * grid.height, grid)
-    a = clip[view, corners[0]]
-    b = clip[view, corners[1]]
-    c = clip[view, corners[2]]
-    q0 = from_pixel(a, p)
-    q1 = from_pixel(b, p)
-    q2 = from_pixel(c, p)
-    scale = wp.float64(1.0) / (cross2(q1, q2) + cross2(q2, q0) + cross2(q0, q1))
-    b0 = cross2(q1, q2) * scale
-    b1 = cross2(q2, q0) * scale
-    b2 = wp.float64(1.0) - b0 - b1
-    weights = wp.vec3(wp.float32(b0), wp.float32(b1), wp.float32(b2))
-    g = wp.vec3d(wp.float64(given[0]), wp.float64(given[1]), wp.float64(0.0))
-    direct_z = wp.float32(0.0)
-    direct_w = wp.float32(0.0)
-    if slope != 0.0:
-        w = weights[0] * a[3] + weights[1] * b[3] + weights[2] * c[3]
-        z = (weights[0] * a[2] + weights[1] * b[2] + weights[2] * c[2]) / w
-        direct_z = slope / w
-        direct_w = -slope * z / w
-        g += wp.vec3d(
-            wp.float64(direct_z * a[2] + direct_w * a[3]),
-            wp.float64(direct_z * b[2] + direct_w * b[3]),
-            wp.float64(direct_z * c[2] + direct_w * c[3]),
-        )
-    mean = g[0] * b0 + g[1] * b1 + g[2] * b2
-    h0 = (g[0] - mean) * scale
-    h1 = (g[1] - mean) * scale
-    h2 = (g[2] - mean) * scale
-    grad0 = on_clip(turned(q1) * h2 - turned(q2) * h1, p)
-    grad1 = on_clip(turned(q2) * h0 - turned(q0) * h2, p)
-    grad2 = on_clip(turned(q0) * h1 - turned(q1) * h0, p)
-    direct = wp.vec4(0.0, 0.0, direct_z, direct_w)
-    wp.atomic_add(grad_clip, grid.part, view, corners[0], grad0 + direct * weights[0])
-    wp.atomic_add(grad_clip, grid.part, view, corners[1], grad1 + direct * weights[1])
-    wp.atomic_add(grad_clip, grid.part, view, corners[2], grad2 + direct * weights[2])
+    for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
+        face = seen[row, column]
+        if face < 0:
+            continue
+        given = grad_bary[row, column]
+        slope = wp.float32(0.0)
+        if has_depth != 0:
+            slope = grad_depth[row, column]
+        if given[0] == 0.0 and given[1] == 0.0 and slope == 0.0:
+            continue
+        view = row / grid.height
+        corners = faces[face]
+        p = center_of(column, row - view * grid.height, grid)
+        a = clip[view, corners[0]]
+        b = clip[view, corners[1]]
+        c = clip[view, corners[2]]
+        q0 = from_pixel(a, p)
+        q1 = from_pixel(b, p)
+        q2 = from_pixel(c, p)
+        scale = wp.float64(1.0) / (cross2(q1, q2) + cross2(q2, q0) + cross2(q0, q1))
+        b0 = cross2(q1, q2) * scale
+        b1 = cross2(q2, q0) * scale
+        b2 = wp.float64(1.0) - b0 - b1
+        weights = wp.vec3(wp.float32(b0), wp.float32(b1), wp.float32(b2))
+        g = wp.vec3d(wp.float64(given[0]), wp.float64(given[1]), wp.float64(0.0))
+        direct_z = wp.float32(0.0)
+        direct_w = wp.float32(0.0)
+        if slope != 0.0:
+            w = weights[0] * a[3] + weights[1] * b[3] + weights[2] * c[3]
+            z = (weights[0] * a[2] + weights[1] * b[2] + weights[2] * c[2]) / w
+            direct_z = slope / w
+            direct_w = -slope * z / w
+            g += wp.vec3d(
+                wp.float64(direct_z * a[2] + direct_w * a[3]),
+                wp.float64(direct_z * b[2] + direct_w * b[3]),
+                wp.float64(direct_z * c[2] + direct_w * c[3]),
+            )
+        mean = g[0] * b0 + g[1] * b1 + g[2] * b2
+        h0 = (g[0] - mean) * scale
+        h1 = (g[1] - mean) * scale
+        h2 = (g[2] - mean) * scale
+        grad0 = on_clip(turned(q1) * h2 - turned(q2) * h1, p)
+        grad1 = on_clip(turned(q2) * h0 - turned(q0) * h2, p)
+        grad2 = on_clip(turned(q0) * h1 - turned(q1) * h0, p)
+        direct = wp.vec4(0.0, 0.0, direct_z, direct_w)
+        first = view * clip.shape[1]
+        add_vec4(grad_clip, grid.part, first + corners[0], grad0 + direct * weights[0])
+        add_vec4(grad_clip, grid.part, first + corners[1], grad1 + direct * weights[1])
+        add_vec4(grad_clip, grid.part, first + corners[2], grad2 + direct * weights[2])

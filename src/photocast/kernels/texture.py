@@ -9,6 +9,7 @@ corner of the first row; texel i is centred at (i + 0.5) / size; outside, the bo
 import warp as wp
 
 from photocast.kernels.rasterize import Grid
+from photocast.kernels.sums import Sums, add
 
 wp.set_module_options({"enable_backward": False})
 
@@ -157,25 +158,26 @@ def texture_kernel(
     bias: wp.float32,
     values: wp.array3d[wp.float32],
 ):
-    i, column = wp.tid()
+    i, slot = wp.tid()
     row = grid.part + i * grid.parts
-    channels = texels.shape[1]
-    if has_seen != 0 and seen[row, column] < 0:
+    for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
+        channels = texels.shape[1]
+        if has_seen != 0 and seen[row, column] < 0:
+            for c in range(channels):
+                values[row, column, c] = 0.0
+            continue
+        level = wp.float32(0.0)
+        if trilinear != 0:
+            level = level_of(levels, uv_da[row, column], bias)
+        low = wp.int32(level)
+        share = level - wp.float32(low)
+        tap = tap_at(levels, low, uv[row, column])
         for c in range(channels):
-            values[row, column, c] = 0.0
-        return
-    level = wp.float32(0.0)
-    if trilinear != 0:
-        level = level_of(levels, uv_da[row, column], bias)
-    low = wp.int32(level)
-    share = level - wp.float32(low)
-    tap = tap_at(levels, low, uv[row, column])
-    for c in range(channels):
-        values[row, column, c] = blend(texels, tap, c) * (1.0 - share)
-    if share > 0.0:
-        tap = tap_at(levels, low + 1, uv[row, column])
-        for c in range(channels):
-            values[row, column, c] = values[row, column, c] + blend(texels, tap, c) * share
+            values[row, column, c] = blend(texels, tap, c) * (1.0 - share)
+        if share > 0.0:
+            tap = tap_at(levels, low + 1, uv[row, column])
+            for c in range(channels):
+                values[row, column, c] = values[row, column, c] + blend(texels, tap, c) * share
 
 
 @wp.func
@@ -186,21 +188,21 @@ def spread(
     tap: Tap,
     share: wp.float32,
     grid: Grid,
-    grad_texels: wp.array2d[wp.float32],
+    grad_texels: Sums,
 ):
     """Give each of the four texels its share; only texel rows that belong to this part."""
     upper = tap.row0 % grid.parts == grid.part
     lower = tap.row1 % grid.parts == grid.part
     if not upper and not lower:
         return
-    for c in range(grad_texels.shape[1]):
+    for c in range(grad_values.shape[2]):
         g = grad_values[row, column, c] * share
         if upper:
-            wp.atomic_add(grad_texels, tap.i00, c, g * (1.0 - tap.fx) * (1.0 - tap.fy))
-            wp.atomic_add(grad_texels, tap.i01, c, g * tap.fx * (1.0 - tap.fy))
+            add(grad_texels, 0, tap.i00, c, g * (1.0 - tap.fx) * (1.0 - tap.fy))
+            add(grad_texels, 0, tap.i01, c, g * tap.fx * (1.0 - tap.fy))
         if lower:
-            wp.atomic_add(grad_texels, tap.i10, c, g * (1.0 - tap.fx) * tap.fy)
-            wp.atomic_add(grad_texels, tap.i11, c, g * tap.fx * tap.fy)
+            add(grad_texels, 0, tap.i10, c, g * (1.0 - tap.fx) * tap.fy)
+            add(grad_texels, 0, tap.i11, c, g * tap.fx * tap.fy)
 
 
 @wp.func
@@ -241,7 +243,7 @@ def texture_backward_kernel(
     grad_values: wp.array3d[wp.float32],
     wants_texels: wp.int32,
     wants_uv: wp.int32,
-    grad_texels: wp.array2d[wp.float32],
+    grad_texels: Sums,  # one table for all parts, row = texel
     grad_uv: wp.array2d[wp.vec2],
 ):
     """Every part visits every pixel but owns the texel rows r with r % parts == part.
@@ -249,28 +251,29 @@ def texture_backward_kernel(
     So texels are summed in pixel order whatever the number of parts, without a private copy of
     the texture per part. The uv gradient of a pixel is written by the part that owns its row.
     """
-    row, column = wp.tid()
-    owner = row % grid.parts == grid.part and wants_uv != 0
-    if has_seen != 0 and seen[row, column] < 0:
-        if owner:
-            grad_uv[row, column] = wp.vec2(0.0, 0.0)
-        return
-    level = wp.float32(0.0)
-    if trilinear != 0:
-        level = level_of(levels, uv_da[row, column], bias)
-    low = wp.int32(level)
-    share = level - wp.float32(low)
-    tap = tap_at(levels, low, uv[row, column])
-    if wants_texels != 0:
-        spread(grad_values, row, column, tap, 1.0 - share, grid, grad_texels)
-    slope = wp.vec2(0.0, 0.0)
-    if owner:
-        slope = slope_of(texels, levels, low, tap, grad_values, row, column) * (1.0 - share)
-    if share > 0.0:
-        tap = tap_at(levels, low + 1, uv[row, column])
+    row, slot = wp.tid()
+    for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
+        owner = row % grid.parts == grid.part and wants_uv != 0
+        if has_seen != 0 and seen[row, column] < 0:
+            if owner:
+                grad_uv[row, column] = wp.vec2(0.0, 0.0)
+            continue
+        level = wp.float32(0.0)
+        if trilinear != 0:
+            level = level_of(levels, uv_da[row, column], bias)
+        low = wp.int32(level)
+        share = level - wp.float32(low)
+        tap = tap_at(levels, low, uv[row, column])
         if wants_texels != 0:
-            spread(grad_values, row, column, tap, share, grid, grad_texels)
+            spread(grad_values, row, column, tap, 1.0 - share, grid, grad_texels)
+        slope = wp.vec2(0.0, 0.0)
         if owner:
-            slope += slope_of(texels, levels, low + 1, tap, grad_values, row, column) * share
-    if owner:
-        grad_uv[row, column] = slope
+            slope = slope_of(texels, levels, low, tap, grad_values, row, column) * (1.0 - share)
+        if share > 0.0:
+            tap = tap_at(levels, low + 1, uv[row, column])
+            if wants_texels != 0:
+                spread(grad_values, row, column, tap, share, grid, grad_texels)
+            if owner:
+                slope += slope_of(texels, levels, low + 1, tap, grad_values, row, column) * share
+        if owner:
+            grad_uv[row, column] = slope

@@ -113,7 +113,9 @@ def box_span(grid: Grid, o: wp.vec3, d: wp.vec3):
     b = wp.cw_mul(top - o, inv)
     lo = wp.min(a, b)
     hi = wp.max(a, b)
-    return wp.vec2(wp.max(wp.max(lo[0], lo[1]), wp.max(lo[2], 0.0)), wp.min(hi[0], wp.min(hi[1], hi[2])))
+    return wp.vec2(
+        wp.max(wp.max(lo[0], lo[1]), wp.max(lo[2], 0.0)), wp.min(hi[0], wp.min(hi[1], hi[2]))
+    )
 
 
 @wp.func
@@ -348,7 +350,7 @@ class Step:
     epsilon: float  # gradients well below this move nothing
     eikonal: float
     smooth: float
-    smooth_limit: float  # a rougher spot than this [voxel] is taken for an edge
+    anchor: float  # weight of the measured distance
     smooth_color: float
     band: float  # distances are clamped to +-band [voxel]
 
@@ -367,6 +369,7 @@ def regularize(
     active: wp.array(dtype=wp.int32),
     first: int,
     step: Step,
+    measured: wp.array(dtype=wp.float32),
     prior: wp.array(dtype=wp.vec4),
 ):
     """Gradient of the smoothness terms at each active grid vertex, written to ``prior``.
@@ -397,20 +400,28 @@ def regularize(
             ax = x + wp.where(axis == 0, shift, 0)
             ay = y + wp.where(axis == 1, shift, 0)
             az = z + wp.where(axis == 2, shift, 0)
-            g = wp.vec3(
-                distance_at(grid, ax + 1, ay, az)[3] - distance_at(grid, ax - 1, ay, az)[3],
-                distance_at(grid, ax, ay + 1, az)[3] - distance_at(grid, ax, ay - 1, az)[3],
-                distance_at(grid, ax, ay, az + 1)[3] - distance_at(grid, ax, ay, az - 1)[3],
-            ) * 0.5
+            g = (
+                wp.vec3(
+                    distance_at(grid, ax + 1, ay, az)[3] - distance_at(grid, ax - 1, ay, az)[3],
+                    distance_at(grid, ax, ay + 1, az)[3] - distance_at(grid, ax, ay - 1, az)[3],
+                    distance_at(grid, ax, ay, az + 1)[3] - distance_at(grid, ax, ay, az - 1)[3],
+                )
+                * 0.5
+            )
             length = wp.length(g)
             # beyond the band distances are clamped and have no slope to restore
             if length > 1.0e-6 and wp.abs(distance_at(grid, ax, ay, az)[3]) < step.band - 0.5:
                 eikonal += (length - 1.0) * g[axis] / length * float(-shift)
+    anchor = float(0.0)
+    if measured.shape[0] > 0:
+        target = measured[index]
+        if wp.abs(target) < step.band:  # else not measured
+            anchor = step.anchor * (here[3] - target)
     prior[n] = wp.vec4(
         step.smooth_color * rough[0],
         step.smooth_color * rough[1],
         step.smooth_color * rough[2],
-        step.smooth * wp.clamp(rough[3], -step.smooth_limit, step.smooth_limit) + step.eikonal * eikonal,
+        step.smooth * rough[3] + step.eikonal * eikonal + anchor,
     )
 
 
@@ -432,6 +443,9 @@ def update(
     for part in range(grads.shape[0]):
         g += grads[part, index]
         grads[part, index] = wp.vec4(0.0)
+    for c in range(4):  # one bad ray must not spoil a vertex for good
+        if not wp.isfinite(g[c]):
+            g[c] = 0.0
     m = momentum[index] * step.beta1 + g * (1.0 - step.beta1)
     v = square[index] * step.beta2 + wp.cw_mul(g, g) * (1.0 - step.beta2)
     momentum[index] = m

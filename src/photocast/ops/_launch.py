@@ -9,6 +9,7 @@ the interpreter lock while a kernel runs. On CUDA there is one part, and atomics
 """
 
 import itertools
+import math
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -20,8 +21,11 @@ import warp as wp
 from torch import Tensor
 
 from photocast.kernels.rasterize import Grid
+from photocast.kernels.sums import Sums
+from photocast.ops.determinism import is_deterministic
 
 __all__ = [
+    "GradientSums",
     "as_array",
     "bands",
     "cpu_threads",
@@ -30,18 +34,18 @@ __all__ = [
     "launch_rows",
     "part_count",
     "split",
-    "sum_parts",
 ]
 
 wp.config.log_level = wp.LOG_ERROR
 wp.init()
 
-MOST_PARTS = 16  # each part may cost a private gradient buffer
+MOST_PARTS = 16  # each part may cost a private gradient table
+FEW_PIXELS = 4096  # below this, waking a second thread costs more than it saves
 
 
 @lru_cache(maxsize=1)
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(cpu_threads(), thread_name_prefix="photocast-kernel")
+    return ThreadPoolExecutor(max(cpu_threads() - 1, 1), thread_name_prefix="photocast-kernel")
 
 
 @lru_cache(maxsize=1)
@@ -121,26 +125,84 @@ def launch_rows(
     """Run a per-pixel kernel over a batch of images, rows dealt out to the parts in turn.
 
     Args:
-        kernel: Takes (k, column) as thread index and works on row ``grid.part + k * grid.parts``.
+        kernel: Takes (k, slot) as thread index and works on row ``grid.part + k * grid.parts``,
+            columns from ``slot * grid.span`` on.
         shape: Views, height, width.
         inputs: Kernel parameters for one part, given its grid.
         device: Where the tensors live.
         every_row: Let every part visit all rows (it then owns something else than rows).
     """
     views, height, width = shape
-    rows, parts = views * height, part_count(device)
+    rows = views * height
+    parts = part_count(device) if rows * width > FEW_PIXELS else 1
+    span = width if device.type == "cpu" else 1
     jobs = []
     for part in range(parts):
         grid = Grid()
         grid.height, grid.width, grid.part, grid.parts = height, width, part, parts
+        grid.span = span
         count = rows if every_row else len(range(part, rows, parts))
-        jobs.append(((count, width), inputs(grid)))
+        jobs.append(((count, -(-width // span)), inputs(grid)))
     launch_parts(kernel, jobs, device)
 
 
-def sum_parts(buffers: Tensor) -> Tensor:
-    """Add the private buffers of the parts, always in the same order."""
-    return buffers[0] if len(buffers) == 1 else buffers.sum(0)
+class GradientSums:
+    """The sums into which pixels scatter: a private table per part, added at the end."""
+
+    def __init__(
+        self, rows: int, channels: int, upstream: Sequence[Tensor], *, shared: bool
+    ) -> None:
+        """Make empty tables.
+
+        Args:
+            rows: How many vertices or texels.
+            channels: Numbers per vertex or texel.
+            upstream: The incoming gradients, which set the scale in the deterministic mode.
+            shared: All parts write one table, because each row belongs to one part.
+        """
+        device = upstream[0].device
+        shape = (1 if shared else part_count(device), rows, channels)
+        self.unit = _unit(upstream) if is_deterministic() else 0.0
+        kind = torch.int64 if self.unit else torch.float32
+        self.table = torch.zeros(shape, dtype=kind, device=device)
+        unused = torch.empty(
+            (1, 1, 1), dtype=torch.float32 if self.unit else torch.int64, device=device
+        )
+        self.struct = Sums()
+        self.struct.floats = as_array(unused if self.unit else self.table)
+        self.struct.integers = as_array(self.table if self.unit else unused)
+        self.struct.unit = self.unit
+        self._unused = unused  # the struct only borrows it
+
+    def total(self, shape: Sequence[int]) -> Tensor:
+        """The sum over the parts, always in the same order, as float32 of this shape."""
+        table = self.table[0] if len(self.table) == 1 else self.table.sum(0)
+        if self.unit:
+            table = (table.double() / self.unit).float()
+        return table.view(tuple(shape))
+
+
+def _unit(upstream: Sequence[Tensor]) -> float:
+    # A power of two, so that scaling is exact.
+    largest = max(float(g.abs().max()) if g.numel() else 0.0 for g in upstream)
+    if not 0 < largest < math.inf:
+        return 1.0
+    return 2.0 ** (36 - math.frexp(largest)[1])
+
+
+def _drain_together(kernel: Any, jobs: list[tuple[Any, Any]], name: str) -> None:
+    # This thread and the pool's take the next job until none is left.
+    queue = iter(jobs)
+
+    def drain() -> None:
+        for size, inputs in queue:
+            wp.launch(kernel, dim=size, inputs=inputs, device=name)
+
+    others = min(len(jobs), cpu_threads()) - 1
+    work = [_pool().submit(drain) for _ in range(others)]
+    drain()
+    for task in work:
+        task.result()
 
 
 def launch_parts(
@@ -160,13 +222,7 @@ def launch_parts(
         return
     if device.type == "cpu":
         wp.load_module(kernel.module, device=name)  # once, not once per thread
-        work = [
-            _pool().submit(wp.launch, kernel, dim=size, inputs=inputs, device=name)
-            for size, inputs in jobs[1:]
-        ]
-        wp.launch(kernel, dim=jobs[0][0], inputs=jobs[0][1], device=name)
-        for task in work:
-            task.result()
+        _drain_together(kernel, jobs, name)
         return
     stream = wp.stream_from_torch(torch.cuda.current_stream(device))
     for size, inputs in jobs:

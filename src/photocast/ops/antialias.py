@@ -13,6 +13,7 @@ from typing import Any
 import torch
 import warp as wp
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from photocast.kernels.antialias import (
     Surface,
@@ -21,7 +22,7 @@ from photocast.kernels.antialias import (
     pairs_kernel,
 )
 from photocast.ops._check import check_faces, check_tensor
-from photocast.ops._launch import as_array, launch_rows, part_count, sum_parts
+from photocast.ops._launch import GradientSums, as_array, launch_rows
 from photocast.ops.rasterize import Raster
 
 __all__ = ["EdgeTopology", "antialias", "antialias_twin", "edge_topology"]
@@ -80,8 +81,9 @@ def antialias(
     neighbours. Over a straight silhouette it sums up to the covered area.
 
     Gradient reaches ``color`` and, through the place of the crossing, ``clip``: this is what moves
-    vertices at silhouettes. Not found: surfaces that cover no pixel centre, intersections of
-    surfaces, and silhouettes more than 64 faces away from the centre.
+    vertices at silhouettes. It compares the colours at the two centres, so it is off by what they
+    change over half a pixel, and exact where they do not. Not found: surfaces that cover no pixel
+    centre, intersections of surfaces, and silhouettes more than 64 faces away from the centre.
 
     Args:
         color: Float32 (view, h, w, c), background included.
@@ -170,15 +172,15 @@ class _Antialias(torch.autograd.Function):
         return blended
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None, None, None]:
         color, clip, faces, twins, blended, sides, shifts = ctx.saved_tensors
         views, height, width, channels = color.shape
         rows, surface = views * height, _surface(clip, faces, twins)
         wants_clip = bool(ctx.needs_input_grad[1])
-        grads = clip.new_zeros(
-            (part_count(clip.device), *(clip.shape if wants_clip else (1, 1, 4)))
-        )
         grad = grad.contiguous()
+        count = clip.shape[0] * clip.shape[1] if wants_clip else 0
+        sums = GradientSums(count, 4, [grad], shared=False)
         grad_color = grad.clone()
         launch_rows(
             antialias_backward_kernel,
@@ -193,11 +195,11 @@ class _Antialias(torch.autograd.Function):
                 grad.view(rows, width, channels),
                 int(wants_clip),
                 grad_color.view(rows, width, channels),
-                (grads, wp.vec4),
+                sums.struct,
             ],
             clip.device,
         )
-        return grad_color, sum_parts(grads) if wants_clip else None, None, None, None, None
+        return grad_color, sums.total(clip.shape) if wants_clip else None, None, None, None, None
 
 
 def antialias_twin(

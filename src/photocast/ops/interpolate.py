@@ -7,10 +7,11 @@ from typing import Any
 import torch
 import warp as wp
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from photocast.kernels.interpolate import interpolate_backward_kernel, interpolate_kernel
 from photocast.ops._check import check_faces, check_tensor
-from photocast.ops._launch import launch_rows, part_count, sum_parts
+from photocast.ops._launch import GradientSums, launch_rows
 from photocast.ops.rasterize import Raster
 
 __all__ = ["interpolate", "interpolate_twin", "interpolate_with_slopes"]
@@ -112,6 +113,7 @@ class _Interpolate(torch.autograd.Function):
         return values, slopes
 
     @staticmethod
+    @once_differentiable
     def backward(
         ctx: Any, grad_values: Tensor, *_: Any
     ) -> tuple[Tensor | None, None, None, Tensor, None, None]:
@@ -119,8 +121,8 @@ class _Interpolate(torch.autograd.Function):
         views, height, width = face.shape
         rows = views * height
         wants = bool(ctx.needs_input_grad[0])
-        parts = part_count(attributes.device)
-        grads = attributes.new_zeros((parts, *(attributes.shape if wants else (1, 1, 1))))
+        count = attributes.shape[0] * attributes.shape[1] if wants else 0
+        sums = GradientSums(count, attributes.shape[2], [grad_values], shared=False)
         grad_bary = torch.empty_like(bary)
         grad_values = grad_values.contiguous()
         launch_rows(
@@ -134,12 +136,12 @@ class _Interpolate(torch.autograd.Function):
                 (bary.view(rows, width, 2), wp.vec2),
                 grad_values.view(rows, width, -1),
                 int(wants),
-                grads,
+                sums.struct,
                 (grad_bary.view(rows, width, 2), wp.vec2),
             ],
             attributes.device,
         )
-        return sum_parts(grads) if wants else None, None, None, grad_bary, None, None
+        return sums.total(attributes.shape) if wants else None, None, None, grad_bary, None, None
 
 
 def interpolate_twin(attributes: Tensor, raster: Raster, faces: Tensor) -> tuple[Tensor, Tensor]:

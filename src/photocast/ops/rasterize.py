@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import torch
 import warp as wp
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from photocast.kernels.rasterize import (
     Grid,
@@ -20,7 +21,7 @@ from photocast.kernels.rasterize import (
     visibility_kernel,
 )
 from photocast.ops._check import check_faces, check_tensor
-from photocast.ops._launch import bands, launch_parts, launch_rows, part_count, split, sum_parts
+from photocast.ops._launch import GradientSums, bands, launch_parts, launch_rows, part_count, split
 
 __all__ = ["Raster", "rasterize", "rasterize_twin"]
 
@@ -109,6 +110,7 @@ class _Rasterize(torch.autograd.Function):
         return bary, depth, face, bary_da
 
     @staticmethod
+    @once_differentiable
     def backward(
         ctx: Any, grad_bary: Tensor | None, grad_depth: Tensor | None, *_: Any
     ) -> tuple[Tensor | None, None, None]:
@@ -119,7 +121,8 @@ class _Rasterize(torch.autograd.Function):
         rows = views * height
         given = torch.zeros_like(bary) if grad_bary is None else grad_bary.contiguous()
         slope = face.view(torch.float32) if grad_depth is None else grad_depth.contiguous()
-        grads = clip.new_zeros((part_count(clip.device), *clip.shape))
+        upstream = [g for g in (grad_bary, grad_depth) if g is not None]
+        sums = GradientSums(clip.shape[0] * clip.shape[1], 4, upstream, shared=False)
         launch_rows(
             rasterize_backward_kernel,
             (views, height, width),
@@ -132,11 +135,11 @@ class _Rasterize(torch.autograd.Function):
                 (given.view(rows, width, 2), wp.vec2),
                 slope.view(rows, width),
                 int(grad_depth is not None),
-                (grads, wp.vec4),
+                sums.struct,
             ],
             clip.device,
         )
-        return sum_parts(grads), None, None
+        return sums.total(clip.shape), None, None
 
 
 def _draw(clip: Tensor, faces: Tensor, keys: Tensor) -> None:
@@ -144,7 +147,8 @@ def _draw(clip: Tensor, faces: Tensor, keys: Tensor) -> None:
     device = clip.device
     mesh = [(clip, wp.vec4), (faces, wp.vec3i)]
     grid = Grid()
-    grid.height, grid.width, grid.part, grid.parts = height, width, 0, 1
+    grid.height, grid.width = height, width
+    grid.parts = _strips(height * width, len(faces), device)
     boxes = torch.empty((views, len(faces), 4), dtype=torch.int32, device=device)
     launch_parts(
         boxes_kernel,
@@ -158,13 +162,18 @@ def _draw(clip: Tensor, faces: Tensor, keys: Tensor) -> None:
         visibility_kernel,
         [
             (
-                (stop - first, len(faces)),
+                (stop - first, len(faces), grid.parts),
                 [*mesh, (boxes, wp.vec4i), grid, first, top, bottom, keys],
             )
             for first, stop, top, bottom in bands(views, height, device)
         ],
         device,
     )
+
+
+def _strips(pixels: int, faces: int, device: torch.device) -> int:
+    """How many threads share the rows of a face: the more, the larger faces can be."""
+    return 1 if device.type == "cpu" else min(max(pixels // (64 * faces), 1), 64)
 
 
 def rasterize_twin(clip: Tensor, faces: Tensor, size: tuple[int, int]) -> Raster:

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 import warp as wp
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from photocast.kernels.texture import (
     Halving,
@@ -21,7 +22,7 @@ from photocast.kernels.texture import (
     texture_kernel,
 )
 from photocast.ops._check import check_tensor
-from photocast.ops._launch import launch_parts, launch_rows, part_count
+from photocast.ops._launch import GradientSums, launch_parts, launch_rows, part_count
 
 __all__ = ["MipPyramid", "mip_pyramid", "mip_pyramid_twin", "texture", "texture_twin"]
 
@@ -156,6 +157,7 @@ class _Pyramid(torch.autograd.Function):
         return texels
 
     @staticmethod
+    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
         height, width = ctx.sizes[0]
         grad = grad.clone(memory_format=torch.contiguous_format)
@@ -212,6 +214,7 @@ class _Texture(torch.autograd.Function):
         return values
 
     @staticmethod
+    @once_differentiable
     def backward(
         ctx: Any, grad_values: Tensor
     ) -> tuple[Tensor | None, None, Tensor | None, None, None, None]:
@@ -219,7 +222,8 @@ class _Texture(torch.autograd.Function):
         views, height, width = uv.shape[:3]
         rows = views * height
         wants_texels, wants_uv = bool(ctx.needs_input_grad[0]), bool(ctx.needs_input_grad[2])
-        grad_texels = torch.zeros_like(texels) if wants_texels else texels
+        count = len(texels) if wants_texels else 0
+        sums = GradientSums(count, texels.shape[1], [grad_values], shared=True)
         grad_uv = torch.empty_like(uv) if wants_uv else uv
         grad_values = grad_values.contiguous()
         launch_rows(
@@ -230,14 +234,14 @@ class _Texture(torch.autograd.Function):
                 grad_values.view(rows, width, -1),
                 int(wants_texels),
                 int(wants_uv),
-                grad_texels,
+                sums.struct,
                 (grad_uv.view(rows, width, 2), wp.vec2),
             ],
             texels.device,
             every_row=True,
         )
         return (
-            grad_texels if wants_texels else None,
+            sums.total(texels.shape) if wants_texels else None,
             None,
             grad_uv if wants_uv else None,
             None,

@@ -13,13 +13,21 @@ from typing import Any
 
 import torch
 import warp as wp
-from jaxtyping import Float32, Int32, Int64, UInt8
+from jaxtyping import Float, Float32, Int32, Int64, UInt8
 from torch import Tensor
 
 from photocast.kernels import volume as kernels
-from photocast.ops._launch import launch_parts, part_count, split
+from photocast.ops._launch import as_array, launch_parts, part_count, split
 
-__all__ = ["Adam", "LossTerms", "PixelBank", "VolumeGrid", "render_volume", "render_volume_twin"]
+__all__ = [
+    "Adam",
+    "LossTerms",
+    "PixelBank",
+    "VolumeGrid",
+    "render_volume",
+    "render_volume_twin",
+    "upsample",
+]
 
 BLOCK = 4
 
@@ -38,15 +46,17 @@ class LossTerms:
 class Adam:
     """Step sizes and smoothness weights of one training step."""
 
-    rate_color: float = 0.02
-    rate_distance: float = 0.05
+    rate_color: float = 0.04
+    rate_distance: float = 0.1
     """[voxel]."""
     beta1: float = 0.9
     beta2: float = 0.99
-    epsilon: float = 0.01
-    eikonal: float = 0.05
-    smooth: float = 0.02
-    smooth_limit: float = 0.1
+    epsilon: float = 3e-4
+    """Gradients well below this move nothing, or noise would grow where no ray arrives."""
+    eikonal: float = 0.01
+    smooth: float = 0.01
+    anchor: float = 0.0
+    """Weight of the measured distances, where the grid has them."""
     smooth_color: float = 0.0
     band: float = 3.0
     """Distances are kept within this many voxels of the surface."""
@@ -67,11 +77,11 @@ class PixelBank:
     def struct(self) -> Any:
         """The kernels' view of the same memory."""
         s = kernels.Pixels()
-        s.rgba = wp.from_torch(self.rgba, dtype=wp.vec4ub)
-        s.first = wp.from_torch(self.first)
-        s.width = wp.from_torch(self.width)
-        s.origin = wp.from_torch(self.origin, dtype=wp.vec3)
-        s.direction = wp.from_torch(self.direction, dtype=wp.mat33)
+        s.rgba = as_array(self.rgba, dtype=wp.vec4ub)
+        s.first = as_array(self.first)
+        s.width = as_array(self.width)
+        s.origin = as_array(self.origin, dtype=wp.vec3)
+        s.direction = as_array(self.direction, dtype=wp.mat33)
         return s
 
 
@@ -81,11 +91,24 @@ class VolumeGrid:
     Memory: 16 bytes per vertex times (3 + number of parallel parts).
     """
 
-    def __init__(self, values: Float32[Tensor, "nx ny nz 4"], *, step: float = 0.7) -> None:
-        """Take ownership of ``values``; ``step`` is the sample distance [voxel]."""
+    def __init__(
+        self,
+        values: Float32[Tensor, "nx ny nz 4"],
+        *,
+        measured: Float32[Tensor, "nx ny nz"] | None = None,
+        step: float = 0.7,
+    ) -> None:
+        """Take ownership of ``values``.
+
+        Args:
+            values: (r, g, b, signed distance).
+            measured: Distances known from depth [voxel]; beyond the band means unknown.
+            step: Distance between samples on a ray [voxel].
+        """
         if values.ndim != 4 or values.shape[-1] != 4 or min(values.shape[:3]) < 2:
             raise ValueError(f"values has shape {tuple(values.shape)}; (nx, ny, nz, 4) is needed.")
         self.values = values.contiguous()
+        self.measured = torch.zeros(0, device=values.device) if measured is None else measured
         self.step = step
         device = values.device
         count = values[..., 0].numel()
@@ -106,8 +129,8 @@ class VolumeGrid:
     def struct(self, sharpness: float) -> Any:
         """The kernels' view of the same memory."""
         s = kernels.Grid()
-        s.values = wp.from_torch(self.values.view(-1, 4), dtype=wp.vec4)
-        s.occupied = wp.from_torch(self.occupied.view(-1))
+        s.values = as_array(self.values.view(-1, 4), dtype=wp.vec4)
+        s.occupied = as_array(self.occupied.view(-1))
         s.nx, s.ny, s.nz = self.size
         s.bx, s.by, s.bz = self.blocks
         s.sharpness, s.step = sharpness, self.step
@@ -126,8 +149,10 @@ class VolumeGrid:
         pad = [b * BLOCK + 1 - n for b, n in zip(self.blocks, self.size, strict=True)]
         padded = torch.nn.functional.pad(near, (0, pad[2], 0, pad[1], 0, pad[0]))
         self.occupied = (
-            torch.nn.functional.max_pool3d(padded, BLOCK + 1, stride=BLOCK)[0, 0] > 0
-        ).to(torch.uint8).contiguous()
+            (torch.nn.functional.max_pool3d(padded, BLOCK + 1, stride=BLOCK)[0, 0] > 0)
+            .to(torch.uint8)
+            .contiguous()
+        )
 
     def train(
         self,
@@ -169,13 +194,14 @@ class VolumeGrid:
         step.correct2 = 1.0 / (1.0 - adam.beta2**self.iteration)
         step.epsilon = adam.epsilon
         step.eikonal, step.smooth = adam.eikonal, adam.smooth
-        step.smooth_limit = adam.smooth_limit
+        step.anchor = adam.anchor
         step.smooth_color, step.band = adam.smooth_color, adam.band
         prior = torch.empty(len(self.active), 4, device=self.device)
+        measured = self.measured.view(-1)
         ranges = split(len(self.active), part_count(self.device))
         launch_parts(
             kernels.regularize,
-            [(b - a, [grid, self.active, a, step, (prior, wp.vec4)]) for a, b in ranges],
+            [(b - a, [grid, self.active, a, step, measured, (prior, wp.vec4)]) for a, b in ranges],
             self.device,
         )
         tail = [
@@ -189,3 +215,101 @@ class VolumeGrid:
             [(b - a, [grid, self.active, a, step, *tail]) for a, b in ranges],
             self.device,
         )
+
+
+def upsample(
+    grid: Float32[Tensor, "nx ny nz channel"],
+) -> Float32[Tensor, "2*nx-1 2*ny-1 2*nz-1 channel"]:
+    """Trilinear values on cells of half the side; distances keep their old unit."""
+    size = [2 * n - 1 for n in grid.shape[:3]]
+    channels = grid.permute(3, 0, 1, 2)[None]
+    fine = torch.nn.functional.interpolate(
+        channels, size=size, mode="trilinear", align_corners=True
+    )
+    return fine[0].permute(1, 2, 3, 0).contiguous()
+
+
+def render_volume(
+    grid: VolumeGrid,
+    origins: Float32[Tensor, "ray 3"],
+    directions: Float32[Tensor, "ray 3"],
+    *,
+    sharpness: float,
+) -> Float32[Tensor, "ray 4"]:
+    """Premultiplied colour and coverage along rays of the grid frame.
+
+    Gradient reaches ``grid.values`` if it requires one.
+    """
+    result: Tensor = _Render.apply(
+        grid.values, grid, origins.contiguous(), directions.contiguous(), sharpness
+    )
+    return result
+
+
+class _Render(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, values: Tensor, grid: VolumeGrid, origins: Tensor, directions: Tensor, k: float
+    ) -> Tensor:
+        colors = torch.zeros(len(origins), 4, device=origins.device)
+        struct = grid.struct(k)
+        rays = [struct, (origins, wp.vec3), (directions, wp.vec3)]
+        parts = split(len(origins), part_count(origins.device))
+        launch_parts(
+            kernels.render_rays,
+            [(b - a, [*rays, a, (colors, wp.vec4)]) for a, b in parts],
+            origins.device,
+        )
+        ctx.save_for_backward(origins, directions, colors)
+        ctx.grid, ctx.sharpness = grid, k
+        return colors
+
+    @staticmethod
+    def backward(ctx: Any, grad_colors: Tensor) -> tuple[Any, ...]:
+        origins, directions, colors = ctx.saved_tensors
+        device, grid = origins.device, ctx.grid
+        parts = split(len(origins), part_count(device))
+        grads = torch.zeros(len(parts), grid.values[..., 0].numel(), 4, device=device)
+        struct = grid.struct(ctx.sharpness)
+        rays = [struct, (origins, wp.vec3), (directions, wp.vec3)]
+        known = [(colors, wp.vec4), (grad_colors.contiguous(), wp.vec4)]
+        launch_parts(
+            kernels.render_rays_adjoint,
+            [
+                (b - a, [*rays, a, *known, (grad, wp.vec4)])
+                for (a, b), grad in zip(parts, grads, strict=True)
+            ],
+            device,
+        )
+        return grads.sum(0).view(grid.values.shape), None, None, None, None
+
+
+def render_volume_twin(
+    values: Float[Tensor, "nx ny nz 4"],
+    origins: Float[Tensor, "ray 3"],
+    directions: Float[Tensor, "ray 3"],
+    *,
+    sharpness: float,
+    step: float,
+) -> Float[Tensor, "ray 4"]:
+    """The specification: plain torch, samples the whole grid, no empty-space skipping."""
+    unit = directions / directions.norm(dim=-1, keepdim=True)
+    top = torch.tensor(values.shape[:3], dtype=values.dtype) - 1
+    a, b = -origins / unit, (top - origins) / unit
+    near = torch.minimum(a, b).amax(-1).clamp(min=0)
+    far = torch.maximum(a, b).amin(-1)
+    count = int(((far - near).clamp(min=0).max() / step).ceil()) + 1
+    t = near[:, None] + step * torch.arange(count, dtype=values.dtype)
+    inside = t < far[:, None]
+    points = origins[:, None] + unit[:, None] * t[..., None]  # ray sample 3
+    at = (2 * points / top - 1).flip(-1)[None, None]  # grid_sample wants z y x
+    samples = torch.nn.functional.grid_sample(
+        values.permute(3, 0, 1, 2)[None], at, align_corners=True, padding_mode="border"
+    )[0, :, 0]  # channel ray sample
+    opaque = torch.sigmoid(sharpness * samples[3])
+    alpha = ((opaque[:, :-1] - opaque[:, 1:]) / opaque[:, :-1].clamp(min=1e-6)).clamp(0, 1)
+    alpha = alpha * (inside[:, :-1] & inside[:, 1:])
+    before = torch.cumprod(torch.cat([torch.ones_like(alpha[:, :1]), 1 - alpha], 1), 1)[:, :-1]
+    weight = before * alpha
+    color = (samples[:3, :, :-1] + samples[:3, :, 1:]) / 2
+    return torch.cat([(weight * color).sum(-1), weight.sum(-1)[None]], 0).T

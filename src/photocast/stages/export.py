@@ -118,7 +118,8 @@ def place_files(out: Path, files: Mapping[str, bytes]) -> None:
         ) from error
     finally:
         for path in partial.values():
-            path.unlink(missing_ok=True)
+            if path.is_file():
+                path.unlink()
 
 
 def _write_through(path: Path, data: bytes) -> None:

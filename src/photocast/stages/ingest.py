@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Find out what a folder of photos is, and decode its photos when they are needed."""
 
-import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -26,7 +25,15 @@ from photocast.formats.transforms_json import find_transforms, read_transforms
 from photocast.geometry.frames import look_at_point, world_up
 from photocast.ops._launch import cpu_threads
 from photocast.progress import Progress, silent
-from photocast.stages.mask import background_mask, check_masks, has_plain_background
+from photocast.stages.consistency import object_box
+from photocast.stages.mask import (
+    background_labels,
+    background_mask,
+    check_masks,
+    settled_coverage,
+)
+from photocast.stages.mask_vote import Labels, settle
+from photocast.stages.masks_found import MIN_VIEWS, find_masks
 from photocast.stages.undistort import (
     pinhole_of,
     resample_coverage,
@@ -37,8 +44,7 @@ from photocast.stages.undistort import (
 
 __all__ = ["decode_photos", "hold_out_every", "read_capture"]
 
-MIN_VIEWS = 3
-_PROBES = 8  # photos decoded to find out where the masks are
+MIN_VOTERS = 8  # photos below which masks are not put to the vote
 
 
 def read_capture(folder: Path) -> Capture:
@@ -63,8 +69,8 @@ def read_capture(folder: Path) -> Capture:
     warnings = [*file.warnings, *_missing_warning(file)]
     if ignored:
         warnings.append(f"Cameras are read from {file.path.name}; {', '.join(ignored)} is ignored.")
-    views, source, mask_warnings = _find_masks(root, file.views)
-    tests, _, _ = _find_masks(root, file.test_views)
+    views, source, mask_warnings = find_masks(root, file.views)
+    tests, _, _ = find_masks(root, file.test_views)
     views, tests = _named_apart(root, views, tests)
     warnings += mask_warnings
     warnings += _orientation_warning(views)
@@ -105,6 +111,7 @@ def decode_photos(
     mask_source: MaskSource,
     max_size: int | None = None,
     progress: Progress = silent,
+    context: Sequence[View] = (),
 ) -> tuple[Photo, ...]:
     """Decode photos, on all cores, with at most a few full-size ones in memory.
 
@@ -113,6 +120,7 @@ def decode_photos(
         mask_source: As in the capture.
         max_size: Longer side of the result [px]; ``None`` keeps the stored size.
         progress: Told about each photo.
+        context: Other photos of the capture, which help to find masks on a plain background.
 
     Returns:
         Undistorted photos with exact cameras, in the order of ``views``.
@@ -120,6 +128,18 @@ def decode_photos(
     Raises:
         CaptureError: A damaged file, a mask or depth of another aspect, all masks empty.
     """
+    photos = _decode_all((*views, *context), mask_source, max_size, progress)
+    if mask_source != "none" and len(photos) >= MIN_VIEWS:
+        coverage = [float(p.mask.mean()) / 255 for p in photos if p.mask is not None]
+        check_masks([photo.name for photo in photos], np.array(coverage))
+    if mask_source == "background":
+        return _with_settled_masks(photos, len(views))
+    return tuple(photos[: len(views)])
+
+
+def _decode_all(
+    views: Sequence[View], mask_source: MaskSource, max_size: int | None, progress: Progress
+) -> list[Photo]:
     photos: list[Photo] = []
     threads = min(cpu_threads(), 8)
     with ThreadPoolExecutor(threads, thread_name_prefix="photocast-decode") as pool:
@@ -136,10 +156,30 @@ def decode_photos(
         finally:
             for future in running:
                 future.cancel()
-    if mask_source != "none":
-        coverage = [float(p.mask.mean()) / 255 for p in photos if p.mask is not None]
-        check_masks([photo.name for photo in photos], np.array(coverage))
-    return tuple(photos)
+    return photos
+
+
+def _with_settled_masks(photos: Sequence[Photo], count: int) -> tuple[Photo, ...]:
+    """Let all photos vote on the doubtful pixels of the first ``count``."""
+    if len(photos) < MIN_VOTERS:
+        return tuple(photos[:count])
+    try:
+        box = object_box(photos, margin=0.1)  # shadows may have cut a part from many masks
+    except CameraError:  # cameras and masks disagree: no common space to vote in
+        return tuple(photos[:count])
+    with ThreadPoolExecutor(cpu_threads(), thread_name_prefix="photocast-labels") as pool:
+        labels = list(pool.map(_labels, photos))
+    masks = settle(labels[:count], labels, box)
+    return tuple(
+        replace(photo, mask=settled_coverage(photo.mask, label.labels, mask))
+        for photo, label, mask in zip(photos, labels, masks, strict=False)
+        if photo.mask is not None
+    )
+
+
+def _labels(photo: Photo) -> Labels:
+    assert photo.mask is not None
+    return Labels(photo.camera, background_labels(photo.rgb, photo.mask))
 
 
 def _decode(view: View, mask_source: MaskSource, max_size: int | None) -> Photo:
@@ -325,64 +365,6 @@ def _orientation_warning(views: Sequence[View]) -> list[str]:
         f"{len(turned)} photos (such as {turned[0]}) carry an EXIF rotation, which is not applied: "
         "camera files are taken to describe the stored pixels."
     ]
-
-
-def _probes(views: Sequence[View]) -> Iterator[View]:
-    for index in sorted({int(i) for i in np.linspace(0, len(views) - 1, _PROBES)}):
-        yield views[index]
-
-
-def _find_masks(
-    root: Path, views: tuple[View, ...]
-) -> tuple[tuple[View, ...], MaskSource, list[str]]:
-    if not views:
-        return views, "none", []
-    if not any(view.mask_path for view in views):
-        views = _with_mask_folder(root, views)
-    with_mask = tuple(view for view in views if view.mask_path)
-    if len(with_mask) * 2 > len(views) and len(with_mask) >= MIN_VIEWS:
-        lacking = [view.name for view in views if not view.mask_path]
-        if not lacking:
-            return views, "file", []
-        return (
-            with_mask,
-            "file",
-            [f"{len(lacking)} photos have no mask and are left out (such as {lacking[0]})."],
-        )
-    plain = []
-    for view in _probes(views):
-        rgb, alpha = read_photo(view.image_path)
-        if alpha is not None and alpha.min() < 255:
-            return views, "alpha", []
-        plain.append(has_plain_background(rgb))
-    return views, "background" if np.mean(plain) > 0.7 else "none", []
-
-
-def _with_mask_folder(root: Path, views: tuple[View, ...]) -> tuple[View, ...]:
-    for folder in sorted(path for path in root.glob("mask*") if path.is_dir()):
-        files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
-        found = {view.name: _mask_of(view, folder, files) for view in views}
-        if not any(found.values()) and len(files) == len(views):
-            # NeuS writes image/000012.png and mask/012.png: the same number, other digits.
-            numbers = {_number(path.stem): path for path in files}
-            found = {view.name: numbers.get(_number(view.image_path.stem)) for view in views}
-        if any(found.values()):
-            return tuple(replace(view, mask_path=found[view.name]) for view in views)
-    return views
-
-
-def _mask_of(view: View, folder: Path, files: Sequence[Path]) -> Path | None:
-    wanted = {view.image_path.stem, view.image_path.name, f"{view.image_path.stem}_mask"}
-    matches = [path for path in files if path.stem in wanted]
-    if len(matches) > 1:  # the same stem in several folders: the one in the photo's own
-        parent = view.image_path.parent.name
-        matches = [path for path in matches if path.parent.name == parent] or matches
-    return matches[0] if matches else None
-
-
-def _number(stem: str) -> int | None:
-    digits = re.findall(r"\d+", stem)
-    return int(digits[-1]) if digits else None
 
 
 def _up(layout: str, views: Sequence[View]) -> tuple[NDArray[np.float64], str]:

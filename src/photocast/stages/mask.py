@@ -12,8 +12,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photocast.errors import CaptureError
+from photocast.stages.mask_vote import BACKGROUND, OBJECT, UNKNOWN
 
-__all__ = ["background_mask", "check_masks", "has_plain_background"]
+__all__ = [
+    "background_labels",
+    "background_mask",
+    "check_masks",
+    "has_plain_background",
+    "settled_coverage",
+]
 
 _PLAIN_SHARE = 0.85  # of the border's pixels, near its median colour
 _NEAR = 32.0  # what "near" means for the border's pixels, of 255
@@ -45,17 +52,65 @@ def background_mask(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     Returns:
         Coverage 0..255, (h, w), with an edge about one pixel soft.
     """
-    median = np.median(_border(rgb), axis=0).astype(np.float32)
-    smooth = cv2.GaussianBlur(rgb, (0, 0), 0.8).astype(np.float32)
-    distance = np.abs(smooth - median).max(axis=2)
+    distance = _distance(rgb)
     level = _threshold(distance)
     alike = (distance < level).astype(np.uint8)
     background = _reaching_border(alike)
-    enclosed = alike & ~background & 1
-    object_ = 1 - background
+    enclosed = (alike & (1 - background)).astype(np.uint8)
+    object_ = (1 - background).astype(np.uint8)
     object_[_holes(enclosed, distance, level)] = 0
     object_ = _without_specks(object_)
     return _soft_edge(object_, distance, level)
+
+
+def background_labels(rgb: NDArray[np.uint8], mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Sort pixels into sure background, unknown and sure object, for :func:`settle`.
+
+    Args:
+        rgb: sRGB, (h, w, 3).
+        mask: From :func:`background_mask`.
+
+    Returns:
+        ``BACKGROUND``, ``UNKNOWN`` or ``OBJECT``, (h, w).
+    """
+    distance = _distance(rgb)
+    level = _threshold(distance)
+    darkest = float(np.clip(2 * np.median(_rim(distance)) + 8, 8, level / 2))
+    labels = np.full(mask.shape, UNKNOWN, np.uint8)
+    # Only darkness that reaches the border is surely background; enclosed, it may be a shadow.
+    dark = ((distance < darkest) & (mask == 0)).astype(np.uint8)
+    labels[_reaching_border(dark) > 0] = BACKGROUND
+    labels[(mask > 127) & (distance > 1.5 * level)] = OBJECT
+    # A thin unknown seam is the glow of a bright edge: there the photo itself knows best.
+    unknown = (labels == UNKNOWN).astype(np.uint8)
+    disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (9, 9))
+    seam = (unknown > 0) & (cv2.morphologyEx(unknown, cv2.MORPH_OPEN, disc) == 0)
+    outer = seam & (cv2.dilate((labels == BACKGROUND).astype(np.uint8), disc) > 0)
+    labels[seam & (mask > 127)] = OBJECT
+    labels[outer & (mask <= 127)] = BACKGROUND
+    return labels
+
+
+def settled_coverage(
+    mask: NDArray[np.uint8], labels: NDArray[np.uint8], settled: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
+    """Coverage after the vote: its verdict where the photo alone could not tell.
+
+    Args:
+        mask: From :func:`background_mask`, (h, w).
+        labels: From :func:`background_labels`, (h, w).
+        settled: From :func:`settle`, (h, w).
+
+    Returns:
+        Coverage 0..255, (h, w), without specks and pinholes.
+    """
+    smooth = cv2.medianBlur(settled.astype(np.uint8), 5)
+    found = np.where(labels == UNKNOWN, smooth * np.uint8(255), mask)
+    whole = _without_specks((found > 127).astype(np.uint8))
+    near = cv2.dilate(whole, np.ones((3, 3), np.uint8)) > 0
+    coverage = np.where(near, found, 0).astype(np.uint8)
+    coverage[_pinholes(coverage)] = 255
+    return coverage
 
 
 def check_masks(names: list[str], coverage: NDArray[np.float64]) -> None:
@@ -88,19 +143,22 @@ def _border(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     return np.concatenate([strip.reshape(-1, 3) for strip in strips]).astype(np.float32)
 
 
-def _threshold(distance: NDArray[np.float32]) -> float:
-    # Between the border's own spread and the rest of the photo: Otsu's level, but never inside the
-    # spread, and never more than half way to the object's typical distance.
+def _distance(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """How far each pixel is from the background colour, of 255."""
+    median = np.median(_border(rgb), axis=0).astype(np.float32)
+    smooth = cv2.GaussianBlur(rgb, (0, 0), 0.8).astype(np.float32)
+    return np.asarray(np.abs(smooth - median).max(axis=2), dtype=np.float32)
+
+
+def _rim(distance: NDArray[np.float32]) -> NDArray[np.float32]:
     rim = max(1, min(distance.shape) // 100)
-    border = np.concatenate(
-        [
-            distance[:rim].ravel(),
-            distance[-rim:].ravel(),
-            distance[:, :rim].ravel(),
-            distance[:, -rim:].ravel(),
-        ]
-    )
-    spread = float(np.percentile(border, 99))
+    strips = (distance[:rim], distance[-rim:], distance[:, :rim], distance[:, -rim:])
+    return np.concatenate([strip.ravel() for strip in strips])
+
+
+def _threshold(distance: NDArray[np.float32]) -> float:
+    # A little above the border's own spread, within limits.
+    spread = float(np.percentile(_rim(distance), 99))
     return float(np.clip(spread * 1.3 + 4, 14, 60))
 
 
@@ -125,6 +183,15 @@ def _holes(
     return np.asarray(hole[labels], dtype=np.bool_)
 
 
+def _pinholes(coverage: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(
+        (coverage <= 127).astype(np.uint8), connectivity=4
+    )
+    small = stats[:, cv2.CC_STAT_AREA] < 0.2 * _HOLE_SHARE * coverage.size
+    small[0] = False
+    return np.asarray(small[labels], dtype=np.bool_)
+
+
 def _without_specks(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
     _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     sizes = stats[:, cv2.CC_STAT_AREA].copy()
@@ -138,9 +205,10 @@ def _without_specks(mask: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def _soft_edge(
     mask: NDArray[np.uint8], distance: NDArray[np.float32], level: float
 ) -> NDArray[np.uint8]:
-    # Within a pixel of the edge, coverage follows the colour: background at 0, object at twice the
-    # level; elsewhere it is 0 or 255.
-    kernel = np.ones((3, 3), np.uint8)
-    edge = cv2.dilate(mask, kernel) != cv2.erode(mask, kernel)
-    soft = np.clip(distance / (2 * level), 0, 1) * 255
-    return np.where(edge, np.rint(soft), mask * 255.0).astype(np.uint8)
+    # Blur and glow spread a bright object over a dark background: its true edge is where the
+    # colour is half way to the object's own just inside. Elsewhere coverage is 0 or 255.
+    band = cv2.dilate(mask, np.ones((3, 3), np.uint8)) != cv2.erode(mask, np.ones((7, 7), np.uint8))
+    peak = cv2.dilate(distance, np.ones((7, 7), np.uint8))
+    half_way = np.where(peak > 4 * level, peak / 2, level)
+    soft = np.clip((distance / half_way - 1) + 0.5, 0, 1) * 255
+    return np.where(band, np.rint(soft), mask * 255.0).astype(np.uint8)

@@ -51,7 +51,7 @@ def preview_png(
     """
     item = drawable(scene.mesh, device)
     if photos:
-        titles = ["photo", "render", f"difference ×{_GAIN}", "geometry"]
+        titles = ["photo", "render", f"difference, {_GAIN} times", "geometry"]
         content = [_compared(item, photo) for photo in spread(photos, rows)]
     else:
         titles = ["render", "geometry", "normals"]
@@ -144,9 +144,9 @@ def _sheet(titles: list[str], rows: list[_Row]) -> Image.Image:
     height = _HEAD + len(rows) * (_TILE + _FOOT + _GAP)
     sheet = Image.new("RGB", (width, height), (255, 255, 255))
     pen = ImageDraw.Draw(sheet)
-    bold, small = ImageFont.load_default(size=16), ImageFont.load_default(size=13)
+    large, small = ImageFont.load_default(size=17), ImageFont.load_default(size=15)
     for column, title in enumerate(titles):
-        pen.text((_GAP + column * (_TILE + _GAP), 9), title, fill=_INK, font=bold)
+        pen.text((_GAP + column * (_TILE + _GAP), 9), title, fill=_INK, font=large)
     for index, row in enumerate(rows):
         top = _HEAD + index * (_TILE + _FOOT + _GAP)
         for column, tile in enumerate(row.tiles):

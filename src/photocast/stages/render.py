@@ -16,20 +16,21 @@ from torch import Tensor
 
 from photocast.data import Camera, Mesh, Scene
 from photocast.formats.srgb import srgb_from_linear
+from photocast.geometry.projection import clip_from_camera
 from photocast.geometry.vertex_normals import vertex_normals
 from photocast.ops.antialias import EdgeTopology, antialias, edge_topology
 from photocast.ops.interpolate import interpolate, interpolate_with_slopes
 from photocast.ops.rasterize import Raster, rasterize
 from photocast.ops.texture import MipPyramid, mip_pyramid, texture
 
-__all__ = ["Drawable", "Rendered", "Style", "clip_from_camera", "draw", "drawable", "render_view"]
+__all__ = ["Drawable", "Rendered", "Style", "draw", "drawable", "render_view"]
 
 Style = Literal["color", "clay", "normal", "depth"]
-"""Base colour as it is; grey under a lamp beside the camera; camera-space normals; near is bright."""
+"""Base colour as it is; grey under a lamp beside the camera; camera-space normals; near bright."""
 
 # Towards a lamp above the camera's left shoulder (camera frame), and how the light is shared.
 _KEY = np.array([-0.45, -0.65, -0.6]) / np.linalg.norm([-0.45, -0.65, -0.6])
-_CLAY, _AMBIENT, _HEAD_SHARE, _KEY_SHARE = 0.75, 0.06, 0.42, 0.52
+_CLAY, _AMBIENT, _HEAD_SHARE, _KEY_SHARE = 0.62, 0.03, 0.35, 0.62
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -131,18 +132,6 @@ def draw(
     return _developed(_box(mixed, supersample), _nearest(depth, supersample), linear=linear)
 
 
-def clip_from_camera(camera: Camera, near: float, far: float) -> NDArray[np.float64]:
-    """The 4x4 projection: x and y to -1..1 over the image with y down, near..far to -1..1."""
-    return np.array(
-        [
-            [2 * camera.fx / camera.width, 0, 2 * camera.cx / camera.width - 1, 0],
-            [0, 2 * camera.fy / camera.height, 2 * camera.cy / camera.height - 1, 0],
-            [0, 0, (far + near) / (far - near), -2 * far * near / (far - near)],
-            [0, 0, 1, 0],
-        ]
-    )
-
-
 def _to_camera(vertices: NDArray[np.float32], camera: Camera) -> NDArray[np.float64]:
     pose = camera.camera_from_world
     return vertices.astype(np.float64) @ pose[:3, :3].T + pose[:3, 3]
@@ -154,7 +143,15 @@ def _clip(local: NDArray[np.float64], camera: Camera) -> NDArray[np.float64]:
     near = max(float(local[:, 2].min()) - 0.01 * span, 1e-3 * span)
     far = max(float(local[:, 2].max()), near) + 0.01 * span
     homogeneous = np.column_stack([local, np.ones(len(local))])
-    return homogeneous @ clip_from_camera(camera, near, far).T
+    projection = clip_from_camera(
+        size=(camera.height, camera.width),
+        focal=(camera.fx, camera.fy),
+        principal=(camera.cx, camera.cy),
+        near=near,
+        far=far,
+    )
+    clip: NDArray[np.float64] = homogeneous @ projection.numpy().T
+    return clip
 
 
 def _shade(
@@ -190,15 +187,18 @@ def _facing_normals(item: Drawable, raster: Raster, camera: Camera) -> Tensor:
 
 
 def _box(image: Tensor, factor: int) -> Tensor:
-    h, w, c = image.shape
-    return image.view(h // factor, factor, w // factor, factor, c).mean(dim=(1, 3))
+    return torch.stack(_samples(image, factor)).mean(dim=0)
 
 
 def _nearest(depth: Tensor, factor: int) -> Tensor:
-    h, w = depth.shape
     far = torch.where(depth > 0, depth, torch.inf)
-    nearest = far.view(h // factor, factor, w // factor, factor).amin(dim=(1, 3))
+    nearest = torch.stack(_samples(far, factor)).amin(dim=0)
     return torch.where(nearest.isinf(), 0.0, nearest)
+
+
+def _samples(image: Tensor, factor: int) -> list[Tensor]:
+    # The factor² pictures that each take one sample of every pixel.
+    return [image[y::factor, x::factor] for y in range(factor) for x in range(factor)]
 
 
 def _developed(premultiplied: Tensor, depth: Tensor, *, linear: bool) -> Rendered:

@@ -14,7 +14,10 @@ from typing import Any
 from photocast.data import Check, Report
 from photocast.stages.report_style import REPORT_STYLE
 
-__all__ = ["ReportImage", "report_page"]
+__all__ = ["ReportImage", "report_page", "value_text"]
+
+_LONG = 20
+"""A table of more views starts folded."""
 
 _GROUPS = {"mesh": "Mesh", "uv": "UV map", "image": "Images", "file": "Files"}
 _HEADLINES = (
@@ -24,6 +27,16 @@ _HEADLINES = (
     ("image.ssim", "SSIM, held out"),
     ("file.mesh.glb", "mesh.glb"),
 )
+_LABELS = {
+    "mesh.faces": "Triangles",
+    "mesh.not_finite": "Numbers that are not finite",
+    "mesh.winding_consistent": "Winding consistent",
+    "mesh.non_manifold_edges": "Edges of more than two triangles",
+    "mesh.degenerate_faces": "Degenerate triangles",
+    "uv.inside": "UVs inside the map",
+    "uv.overlap": "UV overlap",
+    "uv.used": "Map in use",
+}
 _SMALL_WORDS = {"uv": "UV", "psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "iou": "IoU"}
 
 
@@ -83,6 +96,8 @@ report.json and run.json.</footer>
 def _header(report: Report, title: str) -> str:
     failed = [check for check in report.checks if check.passed is False]
     judged = [check for check in report.checks if check.passed is not None]
+    if not judged:
+        return f"<header><h1>{escape(title)}</h1></header>"
     badge = f"✗ {len(failed)} failed" if failed else "✓ all passed"
     state = "failed" if failed else "passed"
     text = f"{len(judged) - len(failed)} of {len(judged)} checks passed."
@@ -98,7 +113,7 @@ def _headlines(checks: Sequence[Check]) -> str:
     by_name = {check.name: check for check in checks}
     found = [(by_name[name], label) for name, label in _HEADLINES if name in by_name]
     facts = "".join(
-        f"<div><dt>{escape(label)}</dt><dd>{escape(_value(check))}</dd></div>"
+        f"<div><dt>{escape(label)}</dt><dd>{escape(value_text(check))}</dd></div>"
         for check, label in found
         if check.value is not None
     )
@@ -147,7 +162,7 @@ def _check(check: Check) -> str:
     note = f'<span class="aside">{escape(check.note)}</span>' if check.note else ""
     return (
         f'<tr><th scope="row">{escape(_label(check.name))}{note}</th>'
-        f"<td>{escape(_value(check))}</td><td>{escape(check.limit)}</td><td>{mark}</td></tr>"
+        f"<td>{escape(value_text(check))}</td><td>{escape(_limit(check))}</td><td>{mark}</td></tr>"
     )
 
 
@@ -162,16 +177,16 @@ def _views(views: Sequence[Mapping[str, Any]]) -> str:
     rows = "".join(
         "<tr>"
         + "".join(
-            f"<td{_number_class(view.get(key))}>{escape(_number(view.get(key)))}</td>"
+            f"<td{_number_class(view.get(key))}>{escape(_score(view.get(key)))}</td>"
             for key in keys
         )
         + "</tr>"
         for view in views
     )
-    return (
-        f"<section><h2>Views</h2><table><thead><tr>{head}</tr></thead>"
-        f"<tbody>{rows}</tbody></table></section>"
-    )
+    table = f'<table class="views"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
+    if len(views) > _LONG:
+        table = f"<details><summary>{len(views)} views</summary>{table}</details>"
+    return f"<section><h2>Views</h2>{table}</section>"
 
 
 def _seconds(seconds: Mapping[str, float]) -> str:
@@ -212,15 +227,28 @@ def _facts(value: Any) -> str:
 
 def _label(name: str) -> str:
     group, _, rest = name.partition(".")
-    if group == "file":
-        return rest
+    if group == "file" or name in _LABELS:
+        return _LABELS.get(name, rest)
     words = [_SMALL_WORDS.get(word, word) for word in rest.replace(".", " ").split("_")]
     text = " ".join(words)
     return text[:1].upper() + text[1:]
 
 
-def _value(check: Check) -> str:
+def value_text(check: Check) -> str:
+    """Write a check's value as people read it: ``yes``, ``27.3 dB``, ``4.1 MB``."""
+    if check.unit == "bytes" and isinstance(check.value, int):
+        return _size(check.value)
     return f"{_number(check.value)} {check.unit}".strip()
+
+
+def _limit(check: Check) -> str:
+    return check.limit.replace("<=", "≤").replace(">=", "≥")
+
+
+def _size(size_bytes: int) -> str:
+    if size_bytes < 1e6:
+        return f"{size_bytes / 1e3:.3g} kB"
+    return f"{size_bytes / 1e6:.3g} MB" if size_bytes < 1e9 else f"{size_bytes / 1e9:.3g} GB"
 
 
 def _number(value: Any) -> str:
@@ -231,6 +259,13 @@ def _number(value: Any) -> str:
     if isinstance(value, int):
         return f"{value:,}".replace(",", "\u202f")  # narrow no-break space between thousands
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _score(value: Any) -> str:
+    # As many digits in every row, so that the points stand under each other.
+    if isinstance(value, float):
+        return f"{value:.2f}" if abs(value) >= 2 else f"{value:.4f}"
+    return _number(value)
 
 
 def _number_class(value: Any) -> str:

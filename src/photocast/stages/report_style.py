@@ -59,6 +59,7 @@ td.number, th.number { text-align: right; padding-right: 1.5rem; white-space: no
 table.checks { table-layout: fixed; min-width: 40rem; }
 table.checks th:first-child { width: 38%; } table.checks .value { width: 20%; }
 table.checks .limit { width: 14%; }
+table.views { width: auto; min-width: 55%; }
 .aside { display: block; color: var(--soft); font-size: .85rem; font-weight: 400; }
 .mark { font-weight: 600; }
 .mark.passed, .mark.failed { border-radius: 6px; padding: .05rem .5rem; white-space: nowrap; }

@@ -35,7 +35,7 @@ def check_mesh(mesh: Mesh) -> tuple[Check, ...]:
 
 def check_file_size(name: str, size_bytes: int) -> Check:
     """Report how large a written file is."""
-    return Check(f"file.{name}", round(size_bytes / 1e6, 3), unit="MB")
+    return Check(f"file.{name}", size_bytes, unit="bytes")
 
 
 def _numbers(mesh: Mesh) -> list[Check]:

@@ -1,0 +1,111 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Start from what silhouettes and depth already say about the shape."""
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import torch
+from jaxtyping import Float32
+from numpy.typing import NDArray
+from torch import Tensor
+
+from photocast.data import Photo
+from photocast.data.grid_frame import GridFrame
+from photocast.errors import CaptureError
+from photocast.ops.hull import Silhouettes, carve
+
+__all__ = ["hull_distance", "tighten"]
+
+_PROBE = 64  # grid vertices along the box while looking for the object in it
+
+
+def hull_distance(
+    photos: Sequence[Photo],
+    frame: GridFrame,
+    *,
+    device: torch.device,
+    outliers: int = 0,
+    use_depth: bool = True,
+) -> Float32[Tensor, "nx ny nz"]:
+    """Signed distance [voxel] to the visual hull, cut by measured depth where there is any.
+
+    Args:
+        photos: A photo without a mask counts as all object.
+        frame: Where to compute it.
+        device: Where to compute it.
+        outliers: How many masks may be wrong at any place.
+        use_depth: Whether depth maps take part.
+    """
+    return carve(_silhouettes(photos, frame, device, use_depth), frame.size, outliers=outliers)
+
+
+def tighten(
+    photos: Sequence[Photo], box: NDArray[np.floating], *, device: torch.device, outliers: int = 0
+) -> NDArray[np.float64]:
+    """Shrink a box (2, 3) to the visual hull inside it.
+
+    Raises:
+        CaptureError: No point of the box lies inside all masks.
+    """
+    frame = GridFrame.around(box, _PROBE, margin=1)
+    inside = hull_distance(photos, frame, device=device, outliers=outliers, use_depth=False) < 0.5
+    if not bool(inside.any()):
+        raise CaptureError(
+            f"No point lies inside all {len(photos)} masks, so masks and cameras disagree. "
+            "Run 'photocast inspect' on the capture to see which camera convention would fit.",
+            code="capture.empty_hull",
+        )
+    index = inside.nonzero().cpu().numpy()
+    return np.stack(
+        [frame.to_world(index.min(axis=0) - 1.0), frame.to_world(index.max(axis=0) + 1.0)]
+    )
+
+
+def _silhouettes(
+    photos: Sequence[Photo], frame: GridFrame, device: torch.device, use_depth: bool
+) -> Silhouettes:
+    with_depth = use_depth and any(photo.depth is not None for photo in photos)
+    distances, depths, starts, poses, intrinsics = [], [], [0], [], []
+    for photo in photos:
+        camera = photo.camera
+        distances.append(_edge_distance(photo).ravel())
+        starts.append(starts[-1] + camera.width * camera.height)
+        if with_depth:
+            empty = np.zeros((camera.height, camera.width), np.float32)
+            depth = photo.depth if photo.depth is not None else empty
+            depths.append((depth / frame.voxel).astype(np.float32).ravel())
+        pose = np.eye(4)
+        rotation = camera.camera_from_world[:3, :3]
+        pose[:3, :3] = rotation
+        pose[:3, 3] = (rotation @ frame.origin + camera.camera_from_world[:3, 3]) / frame.voxel
+        poses.append(pose)
+        intrinsics.append([camera.fx, camera.fy, camera.cx, camera.cy])
+    cameras = [photo.camera for photo in photos]
+    no_depth = np.zeros(0, np.float32)
+    return Silhouettes(
+        distance=torch.from_numpy(np.concatenate(distances)).to(device),
+        depth=torch.from_numpy(np.concatenate(depths) if depths else no_depth).to(device),
+        first=torch.tensor(starts[:-1], device=device),
+        width=torch.tensor([c.width for c in cameras], dtype=torch.int32, device=device),
+        height=torch.tensor([c.height for c in cameras], dtype=torch.int32, device=device),
+        camera_from_grid=torch.tensor(np.stack(poses), dtype=torch.float32, device=device),
+        intrinsics=torch.tensor(intrinsics, dtype=torch.float32, device=device),
+    )
+
+
+def _edge_distance(photo: Photo) -> NDArray[np.float32]:
+    """Distance [px] to the mask's edge, positive outside, (h, w)."""
+    shape = (photo.camera.height, photo.camera.width)
+    if photo.mask is None:
+        return np.full(shape, -float(max(shape)), np.float32)
+    inside = (photo.mask > 127).astype(np.uint8)
+    if not inside.any():
+        return np.full(shape, float(max(shape)), np.float32)
+    if inside.all():
+        return np.full(shape, -float(max(shape)), np.float32)
+    outer = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+    inner = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
+    # The edge runs between two pixel centres, half a pixel from each.
+    return np.where(inside > 0, 0.5 - inner, outer - 0.5).astype(np.float32)

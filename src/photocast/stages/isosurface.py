@@ -1,0 +1,73 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Turn a fitted volume into a closed, manifold triangle mesh of bounded size."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from photocast.config import MeshConfig
+from photocast.data import Mesh
+from photocast.errors import PhotocastError
+from photocast.geometry.manifold import face_areas, face_parts, separate_touching
+from photocast.ops.isosurface import marching_cubes
+from photocast.stages.volume import BAND, Volume
+
+__all__ = ["extract_mesh"]
+
+
+def extract_mesh(volume: Volume, config: MeshConfig) -> Mesh:
+    """Triangulate the zero level, drop specks, reduce the number of triangles.
+
+    Args:
+        volume: Fitted grid.
+        config: Size limits.
+
+    Returns:
+        A closed mesh in the world, without UVs.
+
+    Raises:
+        PhotocastError: The volume is empty.
+    """
+    import fast_simplification
+
+    points, triangles = marching_cubes(volume.values[..., 3], border=BAND)
+    if not len(triangles):
+        raise PhotocastError(
+            "The fitted volume is empty: the photos agree on no surface. Check the cameras with "
+            "'photocast inspect'.",
+            code="optimize.empty",
+        )
+    vertices, faces = points.cpu().numpy(), triangles.cpu().numpy().astype(np.int32)
+    vertices, faces = _large_parts(vertices, faces, config.min_part)
+    if len(faces) > config.face_count:
+        vertices, faces = fast_simplification.simplify(
+            vertices, faces, target_count=config.face_count
+        )
+        faces = _without_degenerate(np.asarray(faces, np.int32))
+        # Collapsing may leave two sheets that share an edge, or pinch off a speck.
+        vertices, faces = _large_parts(np.asarray(vertices, np.float32), faces, config.min_part)
+    vertices, faces = separate_touching(vertices, faces)
+    vertices, faces = _large_parts(vertices, faces, config.min_part)
+    world = volume.frame.to_world(vertices).astype(np.float32)
+    return Mesh(vertices=world, faces=np.ascontiguousarray(faces, np.int32))
+
+
+def _large_parts(
+    vertices: NDArray[np.float32], faces: NDArray[np.int32], min_part: float
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Keep outer surfaces of a relevant size; drop specks, and bubbles inside the solid."""
+    parts = face_parts(faces, len(vertices))
+    areas = np.bincount(parts, weights=face_areas(vertices, faces))
+    a, b, c = (vertices[faces[:, i]].astype(np.float64) for i in range(3))
+    volumes = np.bincount(parts, weights=np.einsum("ij,ij->i", a, np.cross(b, c)) / 6)
+    count = max(len(areas), len(volumes))
+    areas = np.pad(areas, (0, count - len(areas)))
+    keep = (areas >= min_part * areas.max()) & (volumes > 0)
+    kept = faces[keep[parts]]
+    used, index = np.unique(kept, return_inverse=True)
+    return vertices[used], index.reshape(-1, 3).astype(np.int32)
+
+
+def _without_degenerate(faces: NDArray[np.int32]) -> NDArray[np.int32]:
+    a, b, c = faces.T
+    return faces[(a != b) & (b != c) & (c != a)]

@@ -1,0 +1,158 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Settle the doubtful pixels of background masks by what the other photos saw.
+
+A dark fold of the object in shadow and a lit fold of the cloth look alike in one photo. In the
+world they do not: the fold is lit in other photos, the cloth is nowhere bright. So pixels are
+sorted into background, unknown and object; a hull is carved by those that are sure, finer and
+finer at its surface; and unknown pixels become what the hull says.
+"""
+
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from photocast.data import Camera
+from photocast.ops._launch import cpu_threads
+
+__all__ = ["BACKGROUND", "OBJECT", "UNKNOWN", "Labels", "settle"]
+
+Array = NDArray[np.float64]
+
+BACKGROUND, UNKNOWN, OBJECT = 0, 1, 2
+
+_LEVELS = 3  # 64 cells, then two halvings: 256 along the longest side
+_FIRST = 64
+_ALLOWED = 1  # views that may contradict
+_SUPPORT = 0.75  # of the views that see a point must be sure of it
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """One photo's sure and unsure pixels."""
+
+    camera: Camera
+    labels: NDArray[np.uint8]
+    """``BACKGROUND``, ``UNKNOWN`` or ``OBJECT``, (h, w), of the camera's size."""
+
+
+def settle(
+    wanted: Sequence[Labels], witnesses: Sequence[Labels], box: Array
+) -> list[NDArray[np.bool_]]:
+    """Decide every pixel.
+
+    Args:
+        wanted: Photos whose masks are asked for.
+        witnesses: All photos that may vote, the wanted ones included.
+        box: Object bounds in the world, (2, 3).
+
+    Returns:
+        A mask per wanted photo: sure pixels as they were, unknown ones inside the hull's outline.
+    """
+    solid = _carve(witnesses, box)
+    masks = []
+    for photo in wanted:
+        outline = _outline(photo.camera, solid)
+        mask = (photo.labels == OBJECT) | ((photo.labels == UNKNOWN) & outline)
+        masks.append(np.asarray(mask, dtype=np.bool_))
+    return masks
+
+
+def _carve(witnesses: Sequence[Labels], box: Array) -> list[tuple[Array, float]]:
+    """Cells of the hull as (centres, size), the inner ones coarse, those at the surface fine."""
+    extent = box[1] - box[0]
+    cell = float(extent.max()) / _FIRST
+    counts = np.ceil(extent / cell).astype(int)
+    index = np.stack(np.meshgrid(*map(np.arange, counts), indexing="ij"), axis=-1).reshape(-1, 3)
+    solid = []
+    for level in range(_LEVELS):
+        centres = box[0] + (index + 0.5) * cell
+        index = index[_belongs(witnesses, centres, cell, strict=level == _LEVELS - 1)]
+        if level == _LEVELS - 1:
+            solid.append((box[0] + (index + 0.5) * cell, cell))
+            break
+        inner = _is_inner(index)
+        solid.append((box[0] + (index[inner] + 0.5) * cell, cell))
+        offsets = np.stack(np.meshgrid(*[[0, 1]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+        index = (2 * index[~inner, None] + offsets).reshape(-1, 3)
+        cell /= 2
+    return solid
+
+
+def _is_inner(index: NDArray[np.int64]) -> NDArray[np.bool_]:
+    # Inner: all six neighbours are there. Finer levels lack the coarse inner cells, whose
+    # neighbours then only look like surface, which costs time and no correctness.
+    if not len(index):
+        return np.zeros(0, np.bool_)
+    low = index.min(axis=0) - 1
+    grid = np.zeros(index.max(axis=0) - low + 2, np.bool_)
+    at = index - low
+    grid[tuple(at.T)] = True
+    inner = np.ones(len(index), np.bool_)
+    for axis in range(3):
+        for step in (-1, 1):
+            beside = at.copy()
+            beside[:, axis] += step
+            inner &= grid[tuple(beside.T)]
+    return inner
+
+
+def _belongs(
+    witnesses: Sequence[Labels], centres: Array, cell: float, *, strict: bool
+) -> NDArray[np.bool_]:
+    threads = cpu_threads()
+    with ThreadPoolExecutor(threads, thread_name_prefix="photocast-vote") as pool:
+        parts = pool.map(
+            lambda part: _vote(witnesses, part, cell, strict=strict),
+            np.array_split(centres, 4 * threads),
+        )
+        return np.concatenate(list(parts))
+
+
+def _vote(
+    witnesses: Sequence[Labels], centres: Array, cell: float, *, strict: bool
+) -> NDArray[np.bool_]:
+    against = np.zeros(len(centres), np.int32)
+    sure = np.zeros(len(centres), np.int32)
+    seen = np.zeros(len(centres), np.int32)
+    alive = np.arange(len(centres))
+    for witness in witnesses:
+        pixels, depth = witness.camera.project(centres[alive])
+        height, width = witness.labels.shape
+        x, y = np.floor(pixels).astype(np.int64).T
+        visible = (depth > 0) & (x >= 0) & (y >= 0) & (x < width) & (y < height)
+        labels = witness.labels
+        if not len(alive):
+            break
+        if not strict:  # a coarse cell belongs if any part of it may
+            reach = 0.87 * cell * witness.camera.fx / abs(float(np.median(depth)))
+            side = 2 * int(np.clip(np.ceil(reach), 0, 40)) + 1
+            labels = cv2.dilate(labels, np.ones((side, side), np.uint8))
+        label = np.full(len(alive), UNKNOWN, np.uint8)
+        label[visible] = labels[y[visible], x[visible]]
+        seen[alive] += visible
+        against[alive] += label == BACKGROUND
+        sure[alive] += label == OBJECT
+        alive = alive[against[alive] <= _ALLOWED]
+    belongs = np.zeros(len(centres), np.bool_)
+    belongs[alive] = sure[alive] >= np.maximum(2, _SUPPORT * seen[alive])
+    return belongs
+
+
+def _outline(camera: Camera, solid: Sequence[tuple[Array, float]]) -> NDArray[np.bool_]:
+    outline = np.zeros((camera.height, camera.width), np.uint8)
+    for centres, cell in solid:
+        pixels, depth = camera.project(centres)
+        x, y = np.floor(pixels).astype(np.int64).T
+        ok = (depth > 0) & (x >= 0) & (y >= 0) & (x < camera.width) & (y < camera.height)
+        if not ok.any():
+            continue
+        layer = np.zeros_like(outline)
+        layer[y[ok], x[ok]] = 1
+        side = int(np.clip(np.ceil(cell * camera.fx / float(np.median(depth[ok]))), 1, 61)) | 1
+        outline |= cv2.morphologyEx(layer, cv2.MORPH_CLOSE, np.ones((side, side), np.uint8))
+    return np.asarray(outline > 0)

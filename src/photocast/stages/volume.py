@@ -1,0 +1,168 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Fit a signed-distance grid to the photos by volume rendering, coarse to fine.
+
+The grid starts from the visual hull, or from fused depth, so it only has to learn what silhouettes
+cannot tell: concavities and detail. Sources: NeuS (Wang et al. 2021) for opacity; direct grids
+instead of networks as in Plenoxels (Fridovich-Keil et al. 2022).
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from numpy.typing import NDArray
+from torch import Tensor
+
+from photocast.config import VolumeConfig
+from photocast.data import Photo
+from photocast.data.grid_frame import GridFrame
+from photocast.ops.volume import Adam, LossTerms, PixelBank, VolumeGrid, upsample
+from photocast.progress import Progress
+from photocast.stages.hull import hull_distance
+from photocast.stages.pixel_bank import foreground, pixel_bank, shrink_factor
+
+__all__ = ["Volume", "fit_volume"]
+
+BAND = 3.0  # distances are kept within this many voxels of the surface
+_FOCUS_EVERY = 25  # steps between looking where the surface has moved
+_COOL_FROM = 0.6  # share of a level's steps after which step sizes fall
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Volume:
+    """A fitted grid in the world."""
+
+    values: Float32[Tensor, "nx ny nz 4"]
+    """sRGB colour and signed distance [voxel], positive outside."""
+    frame: GridFrame
+
+
+def fit_volume(
+    photos: Sequence[Photo],
+    box: NDArray[np.floating],
+    config: VolumeConfig,
+    *,
+    device: torch.device,
+    progress: Progress,
+) -> Volume:
+    """Find the surface that explains the photos.
+
+    Args:
+        photos: With masks.
+        box: Contains the object, (2, 3).
+        config: Resolution, steps, weights.
+        device: Where to compute.
+        progress: Told every few steps; gets ``psnr`` of the training rays [dB].
+    """
+    frame = GridFrame.around(box, -(-config.resolution // 2 ** (config.levels - 1)))
+    has_depth = any(photo.depth is not None for photo in photos)
+    start = _start(photos, frame, config, device)
+    grid = VolumeGrid(start, measured=_measured(photos, frame, device) if has_depth else None)
+    rays = _Rays(photos, config.seed, device)
+    total, done = sum(config.steps), 0
+    for level, steps in enumerate(config.steps):
+        if level:
+            frame = frame.refined
+            values = upsample(grid.values)
+            values[..., 3] = (2 * values[..., 3]).clamp(-BAND, BAND)
+            measured = _measured(photos, frame, device) if has_depth else None
+            del grid
+            grid = VolumeGrid(values, measured=measured)
+        rays.focus(frame)
+        _fit_level(grid, rays, config, (done, steps, total), progress)
+        done += steps
+    return Volume(grid.values, frame)
+
+
+def _fit_level(
+    grid: VolumeGrid,
+    rays: "_Rays",
+    config: VolumeConfig,
+    span: tuple[int, int, int],
+    progress: Progress,
+) -> None:
+    first, steps, total = span
+    low, high = config.sharpness
+    error = torch.zeros((), device=grid.device)
+    for step in range(steps):
+        if step % _FOCUS_EVERY == 0:
+            grid.focus(BAND - 0.01)
+        here, overall = step / steps, (first + step) / total
+        cool = 1.0 if here < _COOL_FROM else 1.0 - 0.9 * (here - _COOL_FROM) / (1 - _COOL_FROM)
+        adam = Adam(
+            rate_color=config.rate_color * cool,
+            rate_distance=config.rate_distance * cool,
+            eikonal=config.eikonal,
+            smooth=_between(config.smooth, overall),
+            anchor=config.depth,
+            band=BAND,
+        )
+        errors = grid.train(
+            rays.bank,
+            rays.draw(config.rays_per_step),
+            sharpness=_between((low, high), here),
+            loss=LossTerms(),
+            adam=adam,
+            seed=config.seed + first + step,
+        )
+        error = error + errors.mean()
+        if (step + 1) % _FOCUS_EVERY == 0 or step + 1 == steps:
+            count = step % _FOCUS_EVERY + 1
+            mean = float(error) / count / 3
+            progress("volume", first + step + 1, total, psnr=-10 * math.log10(max(mean, 1e-9)))
+            error.zero_()
+
+
+def _between(ends: tuple[float, float], share: float) -> float:
+    """Geometric interpolation, the natural one for scales and weights."""
+    return float(ends[0] * (ends[1] / ends[0]) ** share)
+
+
+def _start(
+    photos: Sequence[Photo], frame: GridFrame, config: VolumeConfig, device: torch.device
+) -> Tensor:
+    distance = hull_distance(photos, frame, device=device, outliers=config.mask_outliers)
+    values = torch.full((*frame.size, 4), 0.5, device=device)
+    values[..., 3] = distance.clamp(-BAND, BAND)
+    # The grid's border stays empty, so that the surface closes.
+    for axis in range(3):
+        for end in (0, -1):
+            values.select(axis, end)[..., 3] = BAND
+    return values
+
+
+def _measured(photos: Sequence[Photo], frame: GridFrame, device: torch.device) -> Tensor:
+    return hull_distance(photos, frame, device=device)
+
+
+class _Rays:
+    """Draws pixels without replacement, in a new order each time all were seen."""
+
+    def __init__(self, photos: Sequence[Photo], seed: int, device: torch.device) -> None:
+        self._photos, self._device = photos, device
+        self._random = torch.Generator(device=device).manual_seed(seed)
+        self._next = 0
+
+    def focus(self, frame: GridFrame) -> None:
+        """Resample the photos for the cells of ``frame``."""
+        factor = shrink_factor(self._photos, frame)
+        self.bank: PixelBank = pixel_bank(self._photos, frame, factor, self._device)
+        self._pixels = foreground(self.bank)
+        self._shuffle()
+
+    def draw(self, count: int) -> Tensor:
+        """Flat indices of the next ``count`` pixels, int64."""
+        if self._next + count > len(self._pixels):
+            self._shuffle()
+        chosen = self._pixels[self._next : self._next + count]
+        self._next += count
+        return chosen
+
+    def _shuffle(self) -> None:
+        order = torch.randperm(len(self._pixels), generator=self._random, device=self._device)
+        self._pixels = self._pixels[order]
+        self._next = 0

@@ -1,0 +1,205 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Decoded photos have exact cameras, masks and depth of the same size."""
+
+import json
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from photocast.data import Camera, Distortion, View
+from photocast.errors import Cancelled
+from photocast.stages.ingest import decode_photos, read_capture
+from photocast.stages.undistort import pinhole_of, resample_depth, target_size
+
+
+def write_view(tmp_path, image, camera, **files) -> View:
+    path = tmp_path / "photo.png"
+    Image.fromarray(image).save(path)
+    return View("photo", path, camera, **files)
+
+
+def a_camera(width, height, distortion=None) -> Camera:
+    return Camera(width, height, width, width, width / 2, height / 2, np.eye(4), distortion)
+
+
+def test_reducing_averages_areas_in_linear_light(tmp_path):
+    checker = np.indices((64, 64)).sum(axis=0) % 2 * 255
+    image = np.repeat(checker[..., None], 3, axis=2).astype(np.uint8)
+    view = write_view(tmp_path, image, a_camera(64, 64))
+    (photo,) = decode_photos([view], mask_source="none", max_size=32)
+    assert photo.rgb.shape == (32, 32, 3)
+    assert (photo.rgb == 188).all()  # half the light, in sRGB
+    np.testing.assert_allclose(photo.camera.intrinsics, [[32, 0, 16], [0, 32, 16], [0, 0, 1]])
+
+
+def test_uncovered_colours_do_not_bleed_into_the_object(tmp_path):
+    image = np.zeros((40, 40, 4), np.uint8)
+    image[:, :21] = (200, 100, 50, 255)
+    image[:, 21:] = (0, 255, 255, 0)
+    view = write_view(tmp_path, image, a_camera(40, 40))
+    (photo,) = decode_photos([view], mask_source="alpha", max_size=10)
+    assert photo.mask[0].tolist() == [255] * 5 + [64] + [0] * 4
+    assert np.abs(photo.rgb[:, :6].astype(int) - [200, 100, 50]).max() <= 1
+
+
+def test_sizes_keep_the_aspect_and_never_grow():
+    assert target_size(4000, 3000, 1000) == (1000, 750)
+    assert target_size(3000, 4000, 1000) == (750, 1000)
+    assert target_size(300, 400, 1000) == (300, 400)
+    assert target_size(8192, 1, 100) == (100, 1)
+
+
+@pytest.mark.parametrize(
+    "lens",
+    [
+        Distortion("opencv", (-0.25, 0.08, 0.002, -0.003)),
+        Distortion("opencv", (0.15, -0.05, 0.0, 0.0)),
+        Distortion("opencv", (0.1, 0.05, 0.001, 0.001, 0.02, 0.1, 0.02, 0.01)),
+        Distortion("fisheye", (0.05, -0.02, 0.005, 0.001)),
+    ],
+)
+def test_undistorted_photos_agree_with_their_pinhole_camera(lens, tmp_path):
+    camera = a_camera(240, 180, lens)
+    grid = np.stack(np.meshgrid(np.linspace(-0.3, 0.3, 7), np.linspace(-0.2, 0.2, 5)), -1)
+    points = np.concatenate([grid.reshape(-1, 2), np.ones((35, 1))], axis=1)
+    module = cv2.fisheye if lens.model == "fisheye" else cv2
+    zero = np.zeros(3)
+    dots, _ = module.projectPoints(
+        points[:, None], zero, zero, camera.intrinsics, np.array(lens.coefficients)
+    )
+    # Dots drawn by the distorting lens, found again in the straightened photo.
+    y, x = np.mgrid[:180, :240] + 0.5
+    image = sum(np.exp(-((x - u) ** 2 + (y - v) ** 2) / 8) for u, v in dots.reshape(-1, 2))
+    image = np.repeat((np.clip(image, 0, 1) * 255).astype(np.uint8)[..., None], 3, axis=2)
+    (photo,) = decode_photos(
+        [write_view(tmp_path, image, camera)], mask_source="none", max_size=None
+    )
+    assert photo.camera.distortion is None
+    assert photo.camera.fx >= camera.fx
+    wanted, _ = photo.camera.project(points)
+    light = photo.rgb[..., 0].astype(float)
+    checked = 0
+    for u, v in wanted:
+        if 8 < u < 232 and 8 < v < 172:
+            near = light * ((x - u) ** 2 + (y - v) ** 2 < 36)
+            found = np.array([(near * x).sum(), (near * y).sum()]) / near.sum()
+            np.testing.assert_allclose(found, (u, v), atol=0.1)
+            checked += 1
+    assert checked >= 15
+
+
+def test_every_undistorted_pixel_was_seen_by_the_lens():
+    for k in (-0.3, 0.2):
+        camera = a_camera(200, 100, Distortion("opencv", (k, 0.0, 0.0, 0.0)))
+        straight = pinhole_of(camera)
+        corners = np.array([[0.5, 0.5], [199.5, 0.5], [100, 0.5], [0.5, 50]])
+        rays = (corners - [100, 50]) / straight.fx
+        radius2 = (rays**2).sum(axis=1, keepdims=True)
+        seen = rays * (1 + k * radius2) * camera.fx + [100, 50]
+        assert (seen > 0).all()
+        assert (seen < [200, 100]).all()
+    assert pinhole_of(a_camera(20, 10)).fx == 20
+
+
+def test_depth_of_another_size_is_exact_on_a_plane():
+    for size in ((32, 24), (128, 96), (256, 192)):
+        camera = a_camera(64, 48)
+        height, width = size[1], size[0]
+        x = (np.arange(width) + 0.5) / width
+        depth = np.broadcast_to(np.float32(2 + x), (height, width)).copy()
+        got = resample_depth(depth, camera, camera)
+        wanted = np.broadcast_to(2 + (np.arange(64) + 0.5) / 64, (48, 64))
+        np.testing.assert_allclose(got[:, 1:-1], wanted[:, 1:-1], atol=1e-5)
+
+
+def test_depth_is_never_mixed_across_an_edge_or_with_unknown_pixels():
+    depth = np.full((96, 128), 1.0, np.float32)
+    depth[:, 41:] = 5.0
+    depth[50:] = 0.0
+    for size in ((64, 48), (100, 75), (200, 150)):
+        camera = a_camera(64, 48).resized(*size)
+        got = resample_depth(depth, camera, camera)
+        assert set(np.unique(got)) == {0.0, 1.0, 5.0}
+
+
+def test_depth_files_come_out_in_world_units_at_photo_size(layout, cameras, draw):
+    written = layout(cameras())
+    written.blender()
+    path = written.root / "transforms_train.json"
+    data = json.loads(path.read_text())
+    for i, (frame, camera) in enumerate(zip(data["frames"], written.cameras, strict=True)):
+        _, depth = draw(camera.resized(128, 96))
+        Image.fromarray((depth * 500).round().astype(np.uint16)).save(
+            written.root / f"depth_{i}.png"
+        )
+        frame["depth_file_path"] = f"depth_{i}.png"
+    path.write_text(json.dumps({**data, "integer_depth_scale": 0.002}))
+    capture = read_capture(written.root)
+    assert capture.unit == "metre"
+    photos = decode_photos(capture.views, mask_source="alpha", max_size=None)
+    for photo, camera in zip(photos, written.cameras, strict=True):
+        alpha, depth = draw(camera)
+        both = (photo.depth > 0) & (alpha > 0)
+        assert both.sum() > 0.9 * (alpha > 0).sum()
+        assert np.median(np.abs(photo.depth - depth)[both]) < 0.002
+
+
+def test_masks_from_a_folder_are_found_under_usual_names(layout):
+    names = ("view_{:03d}.png", "view_{:03d}.png.png", "{:03d}.png")
+    for number, pattern in enumerate(names):
+        written = layout(mode="RGB", name=f"capture{number}")
+        written.nerfstudio()
+        (written.root / "mask").mkdir()
+        for i in range(12):
+            mask = np.zeros((24, 32), np.uint8)
+            mask[:, : 4 + i] = 255
+            Image.fromarray(mask).save(written.root / "mask" / pattern.format(i))
+        capture = read_capture(written.root)
+        assert capture.mask_source == "file"
+        photos = decode_photos(capture.views, mask_source="file", max_size=None)
+        for i, photo in enumerate(photos):
+            assert photo.mask.shape == (48, 64)
+            assert abs((photo.mask > 127).mean() * 32 - (4 + i)) < 0.5
+
+
+def test_the_order_and_number_of_photos_is_kept(layout):
+    written = layout()
+    written.blender()
+    capture = read_capture(written.root)
+    seen = []
+    photos = decode_photos(
+        capture.views[::-1],
+        mask_source="alpha",
+        max_size=20,
+        progress=lambda stage, done, total, **numbers: seen.append((stage, done, total)),
+    )
+    assert [photo.name for photo in photos] == [view.name for view in capture.views[::-1]]
+    assert seen[-1] == ("decode", 12, 12)
+
+
+def test_decoding_stops_when_cancelled(layout):
+    written = layout()
+    written.blender()
+    capture = read_capture(written.root)
+
+    def stop(stage, done, total, **numbers):
+        raise Cancelled
+
+    with pytest.raises(Cancelled):
+        decode_photos(capture.views, mask_source="alpha", progress=stop)
+
+
+def test_a_large_photo_is_decoded(tmp_path):
+    image = np.zeros((4096, 4096, 3), np.uint8)
+    image[:2048] = 255
+    camera = replace(a_camera(4096, 4096), distortion=Distortion("opencv", (0.01, 0, 0, 0)))
+    (photo,) = decode_photos(
+        [write_view(tmp_path, image, camera)], mask_source="none", max_size=512
+    )
+    assert photo.rgb.shape == (512, 512, 3)
+    assert (photo.rgb[:250] == 255).all()
+    assert (photo.rgb[262:] == 0).all()
