@@ -1,0 +1,195 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Paint a finished surface from the photos.
+
+The texture is the solution of a large linear problem: drawn into every photo, through the same
+filtered look-up that a viewer uses, it should give that photo. It is solved by simultaneous
+iterative reconstruction (each texel moves by the weighted mean residual of the pixels that it
+touches). Source: Andersen & Kak, Simultaneous algebraic reconstruction technique, 1984.
+
+Residuals are sRGB-encoded, the look-up is in linear light.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from photocast.config import TextureConfig
+from photocast.data import Mesh, Photo
+from photocast.errors import MeshError
+from photocast.ops.texture import mip_pyramid
+from photocast.ops.texture import texture as look_up
+from photocast.progress import Progress, silent
+from photocast.stages.texture_fill import (
+    Texels,
+    fill_gutters,
+    surface_texels,
+    vertex_spread,
+)
+from photocast.stages.texture_samples import Samples, gather_samples, stack_samples
+
+__all__ = ["fitting_size", "texture"]
+
+
+def texture(
+    mesh: Mesh,
+    photos: Sequence[Photo],
+    config: TextureConfig | None = None,
+    *,
+    device: str | torch.device = "cpu",
+    progress: Progress = silent,
+) -> Mesh:
+    """Make the base colour map of a mesh.
+
+    Args:
+        mesh: With UVs that do not overlap.
+        photos: At least one, with exact cameras.
+        config: Size and effort.
+        device: Where to compute.
+        progress: Called per photo and per iteration.
+
+    Returns:
+        The mesh with ``material.base_color``, linear.
+
+    Raises:
+        MeshError: The mesh has no UVs.
+    """
+    config = config or TextureConfig()
+    if mesh.uvs is None or mesh.uv_faces is None:
+        raise MeshError("The mesh has no UVs; unwrap it first.", code="mesh.no_uvs")
+    where = torch.device(device)
+    parts = []
+    total = len(photos) + config.iterations
+    for samples in gather_samples(
+        mesh,
+        photos,
+        min_cosine=config.min_cosine,
+        edge=config.edge,
+        power=config.cosine_power,
+        most=config.max_samples,
+        device=where,
+    ):
+        parts.append(samples)
+        progress("texture", len(parts), total)
+    texels = surface_texels(mesh, config.size)
+    solver = _Solver(mesh, texels, stack_samples(parts), config, where)
+    for iteration in range(config.iterations):
+        residual = solver.step(robust=iteration < config.robust_rounds)
+        progress("texture", len(photos) + iteration + 1, total, residual=residual)
+    linear = _linear(solver.finished()).numpy()
+    return replace(mesh, material=replace(mesh.material, base_color=linear))
+
+
+def fitting_size(mesh: Mesh, photos: Sequence[Photo], *, use: float = 0.6) -> int:
+    """The power of two at which a texel is about as large as a pixel of the closer photos.
+
+    Args:
+        mesh: The surface; UVs are not needed.
+        photos: With their cameras.
+        use: Share of the map that the charts will cover.
+
+    Returns:
+        256 to 4096 [px].
+    """
+    corners = mesh.vertices[mesh.faces].astype(np.float64)
+    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    area = float(np.linalg.norm(cross, axis=1).sum() / 2)
+    middle = mesh.bounds.mean(axis=0)[None]
+    pixels = [
+        abs(float(photo.camera.project(middle)[1][0])) / max(photo.camera.fx, photo.camera.fy)
+        for photo in photos
+    ]
+    if not pixels or area <= 0:
+        return 256
+    side = np.sqrt(area / use) / float(np.percentile(pixels, 25))
+    return int(2 ** np.clip(np.round(np.log2(max(side, 1.0))), 8, 12))
+
+
+class _Solver:
+    """The texture while it is being solved; encoded as sRGB."""
+
+    def __init__(
+        self, mesh: Mesh, texels: Texels, samples: Samples, config: TextureConfig, device: torch.device
+    ) -> None:
+        self.mesh, self.texels, self.samples, self.config = mesh, texels, samples, config
+        self.device = device
+        self.weight = samples.weight
+        self.levels = max(1, min(int(np.log2(config.size)) + 1, config.levels))
+        blank = torch.zeros((config.size, config.size, 3), device=device)
+        sums, touched = self._transposed(self.samples.color * self.weight, blank), self._touched()
+        self.trust = touched
+        mean = sums / touched.clamp(min=1e-8)
+        self.image = self._completed(mean)
+
+    def step(self, *, robust: bool) -> float:
+        """Move towards the photos once; returns the weighted mean residual before."""
+        error = self.samples.color - _encoded(self._drawn(_linear(self.image)))
+        size = error.abs().mean(dim=-1, keepdim=True)
+        if robust:
+            self.weight = self.samples.weight * _confidence(size, self.samples.weight)
+            self.trust = self._touched()
+        moves = self._transposed(error * self.weight, self.image)
+        # A trace of doubt: texels that pixels hardly touch stay near where they started.
+        doubt = 0.02 * float(self.trust[self.trust > 0].median()) if (self.trust > 0).any() else 1.0
+        self.image = (self.image + moves / (self.trust + doubt)).clamp(0, 1)
+        total = self.weight.sum().clamp(min=1e-12)
+        return float((size * self.weight).sum() / total)
+
+    def finished(self) -> Tensor:
+        """The texture with everything unseen filled."""
+        return self._completed(self.image)
+
+    def _drawn(self, image: Tensor) -> Tensor:
+        pyramid = mip_pyramid(image, levels=self.levels)
+        return look_up(pyramid, self.samples.uv, self.samples.uv_da)
+
+    def _transposed(self, values: Tensor, like: Tensor) -> Tensor:
+        with torch.enable_grad():
+            image = torch.zeros_like(like[..., : values.shape[-1]]).requires_grad_()
+            (grad,) = torch.autograd.grad(self._drawn(image), image, values)
+        return grad
+
+    def _touched(self) -> Tensor:
+        blank = torch.zeros((self.config.size, self.config.size, 1), device=self.device)
+        return self._transposed(self.weight, blank)
+
+    def _completed(self, image: Tensor) -> Tensor:
+        trust, size = self.trust[..., 0].cpu().numpy(), self.config.size
+        values = image.cpu().numpy()
+        flat, flat_trust = values.reshape(-1, 3).copy(), trust.reshape(-1)
+        inside = flat_trust[self.texels.index]
+        seen = inside[inside > 0]
+        enough = 0.05 * float(np.median(seen)) if len(seen) else 1.0
+        at_vertex = vertex_spread(self.mesh, self.texels, flat[self.texels.index], inside)
+        spread = (at_vertex[self.texels.vertex] * self.texels.bary[..., None]).sum(axis=1)
+        share = (inside / enough).clip(0, 1)[:, None]
+        flat[self.texels.index] = share * flat[self.texels.index] + (1 - share) * spread
+        known = flat_trust > enough
+        known[self.texels.index] = True
+        shape = (size, size)
+        filled = fill_gutters(flat.reshape(*shape, 3), known.reshape(shape))
+        return torch.from_numpy(filled).to(self.device)
+
+
+def _confidence(error: Tensor, weight: Tensor) -> Tensor:
+    """Cauchy weights: highlights and misplaced pixels count less."""
+    used = error[weight > 0]
+    typical = max(1.4826 * float(used.median()), 2 / 255) if len(used) else 1.0
+    return 1 / (1 + (error / (2 * typical)) ** 2)
+
+
+def _linear(encoded: Tensor) -> Tensor:
+    low = encoded / 12.92
+    return torch.where(encoded <= 0.04045, low, ((encoded.clamp(min=0.04) + 0.055) / 1.055) ** 2.4)
+
+
+def _encoded(linear: Tensor) -> Tensor:
+    low = linear * 12.92
+    curve = 1.055 * linear.clamp(min=0.003) ** (1 / 2.4) - 0.055
+    return torch.where(linear <= 0.0031308, low, curve)
+
+
