@@ -169,18 +169,38 @@ class UnwrapConfig:
 class TextureConfig:
     """How photos become a texture."""
 
-    max_size: int = 2048
-    """Largest side of the texture [px]; a power of two. Photos may need less."""
-    passes: int = 12
-    """Times that all photos are compared with the texture."""
-    fill: float = 0.6
-    """Expected share of the texture that charts cover."""
+    size: int = 1024
+    """Side of the square map [px]."""
+    iterations: int = 8
+    """Corrections after the first average; more is sharper and slower."""
+    robust_rounds: int = 2
+    """First corrections that also learn which pixels to trust less; 0 trusts all alike."""
+    min_cosine: float = 0.2
+    """Leave out pixels that see the surface flatter than this cosine."""
+    cosine_power: float = 2.0
+    """How much frontal views count more: trust is the cosine to this power."""
+    edge: int = 2
+    """Leave out this many pixels along outlines, which mix object and background [px]."""
+    levels: int = 4
+    """Smaller levels of the map that distant pixels may use."""
+    max_samples: int = 12_000_000
+    """Pixels to keep of all photos together; beyond it every second, third, ... is used."""
 
     def __post_init__(self) -> None:
-        if self.max_size < 256 or self.max_size & (self.max_size - 1):
-            raise ConfigError(
-                f"texture.max_size = {self.max_size}: must be a power of two of at least 256."
-            )
+        limits = {
+            "size": (16, 16384),
+            "iterations": (0, 1000),
+            "robust_rounds": (0, 1000),
+            "min_cosine": (0.0, 0.99),
+            "cosine_power": (0.0, 16.0),
+            "edge": (0, 16),
+            "levels": (1, 14),
+            "max_samples": (1000, 10**9),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"texture.{name} = {value}: must be {low} to {high}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -191,8 +211,9 @@ class OptimizeConfig:
     mesh: MeshConfig = field(default_factory=MeshConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
     unwrap: UnwrapConfig = field(default_factory=UnwrapConfig)
-    """Its size is replaced by the one that the photos call for."""
+    """Its size is replaced by the texture's."""
     texture: TextureConfig = field(default_factory=TextureConfig)
+    """Its size is the largest; photos may call for a smaller one."""
     device: str = "cpu"
     """Torch device."""
 
@@ -249,7 +270,7 @@ def optimize_preset(name: str, *, device: str = "cpu", seed: int = 0) -> Optimiz
     epochs = {"draft": 1, "standard": 3, "high": 8}[name]
     texture = {"draft": 1024, "standard": 2048, "high": 4096}[name]
     return OptimizeConfig(
-        texture=TextureConfig(max_size=texture),
+        texture=TextureConfig(size=texture),
         volume=volume,
         mesh=MeshConfig(face_count=faces),
         refine=RefineConfig(epochs=epochs, seed=seed),

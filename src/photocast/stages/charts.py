@@ -118,7 +118,8 @@ def _directions(mesh: Surface, around: csr_matrix) -> NDArray[np.int64]:
     belief = _softmax(fit)
     for _ in range(_ROUNDS):
         belief = _softmax(fit + _CERTAINTY * _AGREEMENT * (around @ belief))
-    return belief.argmax(axis=1)
+    label: NDArray[np.int64] = belief.argmax(axis=1)
+    return label
 
 
 def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -9,7 +9,7 @@ face becomes a chart of its own, down to single faces, which are always flat. So
 Plane: x right, y up, a face counter-clockwise from outside is counter-clockwise here.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ __all__ = ["Flat", "flatten", "hidden_faces", "lay_out", "set_apart"]
 
 _MIN_SHARE = 0.08
 """Least share of its area in space that a face must keep in the plane."""
-_PATIENCE = 6
+_PATIENCE = 8
 """Rounds after which faces in the way get a chart each."""
 _UNFOLD_ROUNDS = 3
 _UNFOLD_STEPS = 8
@@ -80,10 +80,11 @@ def flatten(
         bad[~folded] = _hidden_at_rest(_subset(flat, ~folded), texel)
         spoilt = np.isin(flat.chart, flat.chart[bad])
         done.append((rest[~spoilt], _subset(flat, ~spoilt)))
-        bad = bad | (spoilt & (attempt >= _PATIENCE + 4))
+        bad = bad | (spoilt & (attempt >= 2 * _PATIENCE))
         chart = recount(set_apart(flat.chart, bad, part, alone=attempt >= _PATIENCE)[spoilt])
         rest, attempt = rest[spoilt], attempt + 1
-    return _gathered(done)
+    flat = _gathered(done)
+    return replace(flat, points=_turn(flat.points, flat.owner))
 
 
 def _hidden_at_rest(flat: Flat, texel: float) -> NDArray[np.bool_]:
@@ -149,8 +150,7 @@ def _project(
     points = np.stack([(place * axis[owner]).sum(axis=1) for axis in (right, up)], axis=1)
     depth = (place * toward[owner]).sum(axis=1)[index].mean(axis=1)
     points = _unfold(points, index, mesh.areas, chart)
-    flat = Flat(chart, _turn(points, owner), index, owner, depth)
-    return _open_lone_faces(flat, texel)
+    return _open_lone_faces(Flat(chart, points, index, owner, depth), texel)
 
 
 def _frames(normals: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
@@ -218,9 +218,12 @@ def _folded(
 
 
 def _upside_down(flat: Flat, areas: NDArray[np.float64], texel: float) -> NDArray[np.bool_]:
-    bad = _double_areas(flat.points, flat.faces) <= 1e-6 * texel**2
-    bad |= _folded(flat.points, flat.faces, areas)
+    double = _double_areas(flat.points, flat.faces)
+    share = double / np.maximum(2 * areas, 1e-300)
+    bad = (double <= 1e-6 * texel**2) | (share <= _MIN_SHARE)
     bad &= np.bincount(flat.chart)[flat.chart] > 1
+    # Where a chart must lose faces its axis moves a little: those on the brink go along.
+    bad |= np.isin(flat.chart, flat.chart[bad]) & (share <= 2 * _MIN_SHARE)
     return bad
 
 
@@ -289,7 +292,8 @@ def lay_out(flat: Flat, scale: float) -> tuple[NDArray[np.float64], tuple[int, i
         Corners (f, 3, 2) [px] and the canvas height and width.
     """
     first = np.flatnonzero(np.r_[True, flat.owner[1:] != flat.owner[:-1]])
-    sides = np.ceil(_box(flat.points, first)[1] * scale).astype(np.int64) + 2
+    low, high = _box(flat.points * scale, first)
+    sides = np.ceil(high - low).astype(np.int64) + 2
     width = int(max(sides[:, 0].max(), np.ceil(np.sqrt(sides.prod(axis=1).sum()))))
     order = np.argsort(-sides[:, 1], kind="stable")
     at = np.zeros((len(sides), 2))
@@ -299,7 +303,7 @@ def lay_out(flat: Flat, scale: float) -> tuple[NDArray[np.float64], tuple[int, i
             row, x, height = row + height, 0, h
         at[index] = (x, row)
         x += w
-    corners = (flat.points * scale + at[flat.owner])[flat.faces]
+    corners = (flat.points * scale + (at - low)[flat.owner])[flat.faces]
     return corners, (row + height, width)
 
 

@@ -108,7 +108,7 @@ def _try(
     turns = np.zeros(len(sides), np.int64)
     profiles = _profiles(flat, outline, points, sides, falling)
     for chart in falling:
-        shapes = _turned(*profiles[int(chart)], int(sides[chart, 1]))
+        shapes = _turned(profiles[int(chart)], int(sides[chart, 1]))
         at[chart], turns[chart] = _drop(shapes, horizon, padding)
     rows = _rows(sides, falling, at, int(horizon[padding : -padding or None].max()), room, padding)
     if rows > room:
@@ -183,13 +183,8 @@ def _outline(flat: Flat) -> NDArray[np.int64]:
     return np.stack([key // len(flat.points), key % len(flat.points)], axis=1)
 
 
-def _turned(
-    low_x: NDArray[np.int64],
-    high_x: NDArray[np.int64],
-    low_y: NDArray[np.int64],
-    high_y: NDArray[np.int64],
-    height: int,
-) -> list[_Shape]:
+def _turned(profile: tuple[NDArray[np.int64], ...], height: int) -> list[_Shape]:
+    low_x, high_x, low_y, high_y = profile
     low_x, high_x = _solid(low_x, high_x)
     low_y, high_y = _solid(low_y, high_y)
     width = len(low_x)

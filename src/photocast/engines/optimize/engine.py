@@ -18,7 +18,7 @@ from photocast.stages.hull import tighten
 from photocast.stages.isosurface import extract_mesh
 from photocast.stages.mesh_cache import MeshCache, photo_digest
 from photocast.stages.refine import refine
-from photocast.stages.texture import texture, texture_size
+from photocast.stages.texture import fitting_size, texture
 from photocast.stages.unwrap import unwrap
 from photocast.stages.volume import fit_volume
 
@@ -66,9 +66,10 @@ class Optimize:
             config.refine,
             lambda: refine(shape, photos, config.refine, device=device, progress=progress),
         )
-        size = texture_size(refined, photos, config.texture)
+        size = min(config.texture.size, fitting_size(refined, photos))
         mesh = unwrap(refined, replace(config.unwrap, size=size), progress)
-        mesh = texture(mesh, photos, config.texture, size=size, device=device, progress=progress)
+        paint = replace(config.texture, size=size)
+        mesh = texture(mesh, photos, paint, device=device, progress=progress)
         cameras = {photo.name: photo.camera for photo in photos}
         return Scene(mesh=mesh, cameras=cameras, up=capture.up)
 
