@@ -74,11 +74,17 @@ class VolumeConfig:
     """How a signed-distance grid is fitted to the photos by volume rendering."""
 
     resolution: int = 192
-    """Grid vertices along the object's longest side at the finest level."""
+    """Grid vertices along the object's longest side at the finest level, at most."""
+    pixels_per_voxel: float = 1.3
+    """A finest cell is at least this many pixels wide, or it would learn the photos' noise."""
     levels: int = 2
     """Coarse to fine: each level halves the voxels of the one before."""
     steps: tuple[int, ...] = (700, 900)
-    """Optimiser steps per level, coarse first."""
+    """Optimiser steps per level, coarse first, at most."""
+    epochs: float = 12.0
+    """A level ends once every pixel was seen this often, on average."""
+    min_steps: int = 250
+    """Fewest steps of a level, however few pixels there are."""
     rays_per_step: int = 16384
     """Pixels compared in one step."""
     sharpness: tuple[float, float] = (2.0, 6.0)

@@ -19,15 +19,22 @@ _TILE = 4
 _RING = 3  # pixels around a mask that still teach where the object ends
 
 
-def shrink_factor(photos: Sequence[Photo], frame: GridFrame) -> float:
-    """How far photos can shrink until a pixel is as wide as a voxel, at most 1."""
+def shrink_factor(photos: Sequence[Photo], frame: GridFrame, *, limit: bool = True) -> float:
+    """How far photos can shrink until a pixel is as wide as a voxel.
+
+    Args:
+        photos: With cameras.
+        frame: The voxels.
+        limit: Return at most 1; without it the pixel's width in voxels.
+    """
     center = frame.to_world(np.array([[(n - 1) / 2 for n in frame.size]]))
     ratios = []
     for photo in photos:
         depth = float(photo.camera.project(center)[1][0])
         if depth > 0:
             ratios.append(depth / photo.camera.fx / frame.voxel)
-    return float(min(1.0, np.median(ratios))) if ratios else 1.0
+    ratio = float(np.median(ratios)) if ratios else 1.0
+    return min(1.0, ratio) if limit else ratio
 
 
 def pixel_bank(

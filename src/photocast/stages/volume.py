@@ -59,13 +59,13 @@ def fit_volume(
         device: Where to compute.
         progress: Told every few steps; gets ``psnr`` of the training rays [dB].
     """
-    frame = GridFrame.around(box, -(-config.resolution // 2 ** (config.levels - 1)))
+    frame = GridFrame.around(box, _start_resolution(photos, box, config))
     has_depth = any(photo.depth is not None for photo in photos)
     start = _start(photos, frame, config, device)
     grid = VolumeGrid(start, measured=_measured(photos, frame, device) if has_depth else None)
     rays = _Rays(photos, config.seed, device)
-    total, done = sum(config.steps), 0
-    for level, steps in enumerate(config.steps):
+    done = 0
+    for level, most in enumerate(config.steps):
         if level:
             frame = frame.refined
             values = upsample(grid.values)
@@ -73,10 +73,24 @@ def fit_volume(
             measured = _measured(photos, frame, device) if has_depth else None
             del grid
             grid = VolumeGrid(values, measured=measured)
-        rays.focus(frame)
-        _fit_level(grid, rays, config, (done, steps, total), progress)
+        pixel_count = rays.focus(frame)
+        steps = int(config.epochs * pixel_count / config.rays_per_step)
+        steps = min(most, max(steps, config.min_steps))
+        total = done + steps + (sum(config.steps[level + 1 :]) if steps == most else 0)
+        _fit_level(grid, rays, config, (done, steps, max(total, done + steps)), progress)
         done += steps
     return Volume(grid.values, frame)
+
+
+def _start_resolution(
+    photos: Sequence[Photo], box: NDArray[np.floating], config: VolumeConfig
+) -> int:
+    """Grid vertices of the coarsest level along the longest side."""
+    finest = GridFrame.around(box, config.resolution)
+    pixels = shrink_factor(photos, finest, limit=False) * config.pixels_per_voxel
+    resolution = config.resolution * min(1.0, 1.0 / pixels)
+    coarsening: int = 2 ** (config.levels - 1)
+    return max(24, -(-int(resolution) // coarsening))
 
 
 def _fit_level(
@@ -152,14 +166,15 @@ class _Rays:
         self._random = torch.Generator(device=device).manual_seed(seed)
         self._next = 0
 
-    def focus(self, frame: GridFrame) -> None:
-        """Resample the photos for the cells of ``frame``."""
+    def focus(self, frame: GridFrame) -> int:
+        """Resample the photos for the cells of ``frame``; returns how many pixels matter."""
         factor = shrink_factor(self._photos, frame)
         self.bank: PixelBank = pixel_bank(self._photos, frame, factor, self._device)
         pixels = foreground(self.bank)
         whole = len(pixels) // _PATCH * _PATCH
         self._patches = pixels[:whole].view(-1, _PATCH) if whole else pixels[None]
         self._shuffle()
+        return len(pixels)
 
     def draw(self, count: int) -> Tensor:
         """Flat indices of about ``count`` pixels, int64."""
