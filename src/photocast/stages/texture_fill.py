@@ -90,7 +90,7 @@ def vertex_spread(
         right = sums[:, i] * scale + 1e-6 * mean[i]
         guess = np.where(weight > 0, sums[:, i] / np.maximum(weight, 1e-30), mean[i])
         jacobi = diags(1 / system.diagonal())
-        result[:, i] = cg(system, right, x0=guess, rtol=1e-4, maxiter=200, M=jacobi)[0]
+        result[:, i] = cg(system, right, x0=guess, rtol=1e-5, maxiter=300, M=jacobi)[0]
     return result
 
 
@@ -126,8 +126,12 @@ def fill_gutters(image: NDArray[np.float32], known: NDArray[np.bool_]) -> NDArra
 def _doubled(image: NDArray[np.float32]) -> NDArray[np.float32]:
     # Bilinear between the coarse centres.
     for axis in (0, 1):
-        before = np.concatenate([image.take([0], axis), image.take(range(image.shape[axis] - 1), axis)], axis)
-        after = np.concatenate([image.take(range(1, image.shape[axis]), axis), image.take([-1], axis)], axis)
+        before = np.concatenate(
+            [image.take([0], axis), image.take(range(image.shape[axis] - 1), axis)], axis
+        )
+        after = np.concatenate(
+            [image.take(range(1, image.shape[axis]), axis), image.take([-1], axis)], axis
+        )
         pair = np.stack([0.75 * image + 0.25 * before, 0.75 * image + 0.25 * after], axis + 1)
         shape = list(image.shape)
         shape[axis] *= 2
