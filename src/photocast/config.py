@@ -178,9 +178,10 @@ class TextureConfig:
     size: int = 1024
     """Side of the square map [px]."""
     iterations: int = 8
-    """Corrections after the first average; more is sharper and slower."""
-    robust_rounds: int = 2
-    """First corrections that also learn which pixels to trust less; 0 trusts all alike."""
+    """Corrections after the first average; more is sharper, slower and noisier."""
+    robust_rounds: int = 4
+    """How many of them seek the median of the photos, to find and distrust what hid the object or
+    moved; 0 trusts all photos alike."""
     min_cosine: float = 0.2
     """Leave out pixels that see the surface flatter than this cosine."""
     cosine_power: float = 2.0

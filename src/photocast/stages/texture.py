@@ -19,7 +19,7 @@ from torch import Tensor
 
 from photocast.config import TextureConfig
 from photocast.data import Mesh, Photo
-from photocast.errors import MeshError
+from photocast.errors import CaptureError, MeshError
 from photocast.ops.texture import mip_pyramid
 from photocast.ops.texture import texture as look_up
 from photocast.progress import Progress, silent
@@ -32,6 +32,18 @@ from photocast.stages.texture_fill import (
 from photocast.stages.texture_samples import Samples, gather_samples, stack_samples
 
 __all__ = ["fitting_size", "texture"]
+
+_OUTLIER, _LEAST_OUTLIER = 5.0, 24 / 255
+"""Error with half the trust: in typical errors, and at least (sRGB-encoded)."""
+_LEAST_ERROR = 4 / 255
+"""Errors below this count alike in a vote."""
+_LARGEST_FOOTPRINT = 8.0
+"""In typical ones: flatter views do not count more."""
+_DOUBT = 0.02
+_ENOUGH = 0.05
+"""In parts of a typical texel's trust: how firmly a start is held; from where a texel is known."""
+
+_FINER = 1.6  # texels per pixel along an axis
 
 
 def texture(
@@ -56,10 +68,13 @@ def texture(
 
     Raises:
         MeshError: The mesh has no UVs.
+        CaptureError: There are no photos.
     """
     config = config or TextureConfig()
     if mesh.uvs is None or mesh.uv_faces is None:
         raise MeshError("The mesh has no UVs; unwrap it first.", code="mesh.no_uvs")
+    if not photos:
+        raise CaptureError("There are no photos to paint with.", code="capture.no_photos")
     where = torch.device(device)
     parts = []
     total = len(photos) + config.iterations
@@ -77,14 +92,19 @@ def texture(
     texels = surface_texels(mesh, config.size)
     solver = _Solver(mesh, texels, stack_samples(parts), config, where)
     for iteration in range(config.iterations):
-        residual = solver.step(robust=iteration < config.robust_rounds)
+        residual = solver.step(
+            vote=iteration < config.robust_rounds, judge=iteration == config.robust_rounds > 0
+        )
         progress("texture", len(photos) + iteration + 1, total, residual=residual)
     linear = _linear(solver.finished()).numpy()
     return replace(mesh, material=replace(mesh.material, base_color=linear))
 
 
 def fitting_size(mesh: Mesh, photos: Sequence[Photo], *, use: float = 0.6) -> int:
-    """The power of two at which a texel is about as large as a pixel of the closer photos.
+    """The power of two at which a texel is clearly smaller than a pixel of the closer photos.
+
+    Photos see each place from several sides and a little shifted: together they hold more than one
+    of them (measured on exact geometry: a texel of 0.6 pixels gains 1 dB over one of a pixel).
 
     Args:
         mesh: The surface; UVs are not needed.
@@ -104,7 +124,7 @@ def fitting_size(mesh: Mesh, photos: Sequence[Photo], *, use: float = 0.6) -> in
     ]
     if not pixels or area <= 0:
         return 256
-    side = np.sqrt(area / use) / float(np.percentile(pixels, 25))
+    side = _FINER * np.sqrt(area / use) / float(np.percentile(pixels, 25))
     return int(2 ** np.clip(np.round(np.log2(max(side, 1.0))), 8, 12))
 
 
@@ -121,7 +141,9 @@ class _Solver:
     ) -> None:
         self.mesh, self.texels, self.samples, self.config = mesh, texels, samples, config
         self.device = device
-        self.weight = samples.weight
+        # In a vote every photo of a place counts alike, however many of its pixels show it.
+        self.ballot = _footprints(samples)
+        self.weight = self.ballot if config.robust_rounds else samples.weight
         self.levels = max(1, min(int(np.log2(config.size)) + 1, config.levels))
         blank = torch.zeros((config.size, config.size, 3), device=device)
         sums, touched = self._transposed(self.samples.color * self.weight, blank), self._touched()
@@ -129,17 +151,22 @@ class _Solver:
         mean = sums / touched.clamp(min=1e-8)
         self.image = self._completed(mean)
 
-    def step(self, *, robust: bool) -> float:
-        """Move towards the photos once; returns the weighted mean residual before."""
+    def step(self, *, vote: bool, judge: bool) -> float:
+        """Move towards the photos once; returns the weighted mean residual before.
+
+        Args:
+            vote: Seek the median of the photos, all views nearly alike, rather than the mean.
+            judge: Learn from the present residuals which pixels to trust.
+        """
         error = self.samples.color - _encoded(self._drawn(_linear(self.image)))
         size = error.abs().mean(dim=-1, keepdim=True)
-        if robust:
-            self.weight = self.samples.weight * _confidence(size, self.samples.weight)
+        if vote or judge:
+            weight = self.samples.weight
+            self.weight = self.ballot * _vote(size) if vote else weight * _trust(size, weight)
             self.trust = self._touched()
         moves = self._transposed(error * self.weight, self.image)
         # A trace of doubt: texels that pixels hardly touch stay near where they started.
-        doubt = 0.02 * float(self.trust[self.trust > 0].median()) if (self.trust > 0).any() else 1.0
-        self.image = (self.image + moves / (self.trust + doubt)).clamp(0, 1)
+        self.image = (self.image + moves / (self.trust + _DOUBT * _typical(self.trust))).clamp(0, 1)
         total = self.weight.sum().clamp(min=1e-12)
         return float((size * self.weight).sum() / total)
 
@@ -166,8 +193,7 @@ class _Solver:
         values = image.cpu().numpy()
         flat, flat_trust = values.reshape(-1, 3).copy(), trust.reshape(-1)
         inside = flat_trust[self.texels.index]
-        seen = inside[inside > 0]
-        enough = 0.05 * float(np.median(seen)) if len(seen) else 1.0
+        enough = _ENOUGH * _typical(self.trust)
         at_vertex = vertex_spread(self.mesh, self.texels, flat[self.texels.index], inside)
         spread = (at_vertex[self.texels.vertex] * self.texels.bary[..., None]).sum(axis=1)
         share = (inside / enough).clip(0, 1)[:, None]
@@ -179,11 +205,32 @@ class _Solver:
         return torch.from_numpy(filled).to(self.device)
 
 
-def _confidence(error: Tensor, weight: Tensor) -> Tensor:
-    """Cauchy weights: highlights and misplaced pixels count less."""
+def _typical(trust: Tensor) -> float:
+    seen = trust[trust > 0]
+    return float(seen.median()) if len(seen) else 1.0
+
+
+def _footprints(samples: Samples) -> Tensor:
+    """Relative area that each pixel covers in the map; 0 for filling."""
+    (a, b), (c, d) = (samples.uv_da[..., i, :].unbind(-1) for i in (0, 1))
+    area = (a * d - b * c).abs()[..., None] * (samples.weight > 0)
+    return (area / _typical(area)).clamp(max=_LARGEST_FOOTPRINT)
+
+
+def _vote(error: Tensor) -> Tensor:
+    """Weights under which the mean becomes the median (iteratively reweighted)."""
+    return _LEAST_ERROR / error.clamp(min=_LEAST_ERROR)
+
+
+def _trust(error: Tensor, weight: Tensor) -> Tensor:
+    """Cauchy weights: what is far from the other photos counts less.
+
+    Noise and soft highlights stay well below the scale; on held-out views a plain mean of those is
+    better than a robust one. Things in front of the object and wrong cameras are above it.
+    """
     used = error[weight > 0]
-    typical = max(1.4826 * float(used.median()), 2 / 255) if len(used) else 1.0
-    return 1 / (1 + (error / (2 * typical)) ** 2)
+    typical = 1.4826 * float(used.median()) if len(used) else 0.0
+    return 1 / (1 + (error / max(_OUTLIER * typical, _LEAST_OUTLIER)) ** 2)
 
 
 def _linear(encoded: Tensor) -> Tensor:

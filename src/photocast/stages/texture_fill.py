@@ -90,7 +90,7 @@ def vertex_spread(
         right = sums[:, i] * scale + 1e-6 * mean[i]
         guess = np.where(weight > 0, sums[:, i] / np.maximum(weight, 1e-30), mean[i])
         jacobi = diags(1 / system.diagonal())
-        result[:, i] = cg(system, right, x0=guess, rtol=1e-4, maxiter=200, M=jacobi)[0]
+        result[:, i] = cg(system, right, x0=guess, rtol=1e-5, maxiter=300, M=jacobi)[0]
     return result
 
 

@@ -7,13 +7,12 @@ mixes foreground and background is left out rather than painted on.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.functional import max_pool2d, normalize, pad
 
 from photocast.data import Camera, Mesh, Photo
 from photocast.geometry.projection import clip_from_camera, transform_points
@@ -27,6 +26,9 @@ ROW = 1024
 """Samples per row: the texture op takes a picture, and a list of pixels is one."""
 _JUMP = 3.0
 """Depth steps above this many times what the slope explains are occlusion edges."""
+_FLATTEST = 0.15
+_INSIDE = 250
+"""Mask values from here on are wholly object."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -107,34 +109,51 @@ def _thinning(photos: Sequence[Photo], most: int) -> int:
 def _samples_of(
     scene: _Uploaded, photo: Photo, min_cosine: float, edge: int, power: float, step: int
 ) -> Samples:
-    camera, device = photo.camera, scene.device
-    pose = camera.camera_from_world
+    pose, device = photo.camera.camera_from_world, scene.device
     local = scene.vertices @ pose[:3, :3].T + pose[:3, 3]
+    left, top, camera = _cropped(photo.camera, local)
+    part = slice(top, top + camera.height), slice(left, left + camera.width)
     clip = _clip(local, camera).to(device)
-    size = (camera.height, camera.width)
-    raster = rasterize(clip, scene.faces, size)
+    raster = rasterize(clip, scene.faces, (camera.height, camera.width))
     turn = torch.from_numpy(pose[:3, :3].T.astype(np.float32)).to(device)
-    attributes = torch.cat(
-        [torch.from_numpy(local.astype(np.float32)).to(device), scene.normals @ turn], dim=1
-    )
-    seen = interpolate(attributes, raster, scene.faces)[0]  # h w 6
-    toward = -normalize(seen[..., :3], dim=-1)
-    cosine = (normalize(seen[..., 3:], dim=-1) * toward).sum(-1)
-    good = (raster.face[0] >= 0) & (cosine > min_cosine)
-    good &= ~_edges(seen[..., 2], raster.face[0] >= 0, cosine, camera, edge)
+    position = torch.from_numpy(local.astype(np.float32)).to(device)
+    seen = interpolate(torch.cat([position, scene.normals @ turn], 1), raster, scene.faces)[0]
+    outside = raster.face[0] < 0
     if photo.mask is not None:
-        inside = torch.from_numpy(photo.mask >= 250).to(device)
-        good &= ~_grown(~inside, edge)
+        outside |= torch.from_numpy(photo.mask[part] < _INSIDE).to(device)
+    outside |= _jumps(seen[..., 2], raster.face[0] >= 0, seen, camera)
+    index = torch.nonzero(~_grown(outside, edge).flatten())[:, 0]
+    cosine = _cosines(seen.flatten(0, 1)[index])
+    keep = cosine > min_cosine
+    index, cosine = index[keep][::step], cosine[keep][::step]
     uv, uv_da = interpolate_with_slopes(scene.uvs, raster, scene.uv_faces)
-    rgb = torch.from_numpy(photo.rgb).to(device)
-    index = torch.nonzero(good.flatten())[:, 0][::step]
-    weight = cosine.flatten()[index].pow(power)[:, None]
+    rgb = torch.from_numpy(np.ascontiguousarray(photo.rgb[part])).to(device).flatten(0, 1)
     return Samples(
         _rows(uv[0].flatten(0, 1)[index]),
         _rows(uv_da[0].flatten(0, 1)[index]),
-        _rows(rgb.flatten(0, 1)[index].float() / 255),
-        _rows(weight),
+        _rows(rgb[index].float() / 255),
+        _rows(cosine.pow(power)[:, None]),
     )
+
+
+def _cropped(camera: Camera, local: NDArray[np.float64]) -> tuple[int, int, Camera]:
+    """The part of the image that can show the object: its left, its top and its camera."""
+    left, top, right, bottom = 0, 0, camera.width, camera.height
+    if local[:, 2].min() > 0:
+        x = local[:, 0] / local[:, 2] * camera.fx + camera.cx
+        y = local[:, 1] / local[:, 2] * camera.fy + camera.cy
+        left = int(np.clip(np.floor(x.min()) - 2, 0, camera.width - 1))
+        top = int(np.clip(np.floor(y.min()) - 2, 0, camera.height - 1))
+        right = int(np.clip(np.ceil(x.max()) + 2, left + 1, camera.width))
+        bottom = int(np.clip(np.ceil(y.max()) + 2, top + 1, camera.height))
+    part = replace(
+        camera,
+        width=right - left,
+        height=bottom - top,
+        cx=camera.cx - left,
+        cy=camera.cy - top,
+    )
+    return left, top, part
 
 
 def _clip(local: NDArray[np.float64], camera: Camera) -> Tensor:
@@ -151,28 +170,47 @@ def _clip(local: NDArray[np.float64], camera: Camera) -> Tensor:
     return transform_points(matrix[None], torch.from_numpy(local)).float()
 
 
-def _edges(depth: Tensor, hit: Tensor, cosine: Tensor, camera: Camera, reach: int) -> Tensor:
-    """Pixels within ``reach`` of the outline or of a jump in depth."""
-    far = _pooled(torch.where(hit, depth, -torch.inf))
-    near = -_pooled(torch.where(hit, -depth, -torch.inf))
+def _cosines(seen: Tensor) -> Tensor:
+    """Between normal and way to the camera; negative for backs. ``seen`` is place and normal."""
+    place, normal = seen[..., :3], seen[..., 3:]
+    scale = (place.square().sum(-1) * normal.square().sum(-1)).clamp(min=1e-30).sqrt()
+    cosine: Tensor = -(place * normal).sum(-1) / scale
+    return cosine
+
+
+def _jumps(depth: Tensor, hit: Tensor, seen: Tensor, camera: Camera) -> Tensor:
+    """Pixels next to one whose depth the slope of the surface does not explain."""
+    far = _widest(torch.where(hit, depth, -torch.inf))
+    near = -_widest(torch.where(hit, -depth, -torch.inf))
+    cosine = _cosines(seen).abs().clamp(_FLATTEST, 1)
+    slope = (1 - cosine * cosine).sqrt() / cosine
     pixel = depth / min(camera.fx, camera.fy)
-    slope = (1 / cosine.clamp(0.15, 1) ** 2 - 1).sqrt()
-    jump = hit & (far - near > _JUMP * pixel * (1 + 2 * slope))
-    return _grown(jump | ~hit, reach)
+    return hit & (far - near > _JUMP * pixel * (1 + 2 * slope))
 
 
-def _pooled(image: Tensor) -> Tensor:
-    return max_pool2d(image[None, None], 3, stride=1, padding=1)[0, 0]
+def _widest(image: Tensor) -> Tensor:
+    """Greatest value in each 3x3 neighbourhood."""
+    for axis in (0, 1):
+        size = image.shape[axis]
+        if size > 1:
+            wide = image.clone()
+            low, high = image.narrow(axis, 0, size - 1), image.narrow(axis, 1, size - 1)
+            wide.narrow(axis, 0, size - 1).copy_(
+                torch.maximum(wide.narrow(axis, 0, size - 1), high)
+            )
+            wide.narrow(axis, 1, size - 1).copy_(torch.maximum(wide.narrow(axis, 1, size - 1), low))
+            image = wide
+    return image
 
 
 def _grown(mask: Tensor, reach: int) -> Tensor:
-    if reach == 0:
-        return mask
-    pooled = max_pool2d(mask.float()[None, None], 2 * reach + 1, stride=1, padding=reach)
-    return pooled[0, 0] > 0.5
+    grown = mask.to(torch.uint8)
+    for _ in range(reach):
+        grown = _widest(grown)
+    return grown > 0
 
 
 def _rows(values: Tensor) -> Tensor:
-    blank = -len(values) % ROW
-    filled = pad(values.flatten(1), (0, 0, 0, blank))
-    return filled.view(1, -1, ROW, *values.shape[1:]).contiguous()
+    flat = values.new_zeros((-(-len(values) // ROW) * ROW, *values.shape[1:]))
+    flat[: len(values)] = values
+    return flat.view(1, -1, ROW, *values.shape[1:])
