@@ -33,10 +33,10 @@ def isosurface(face_count: int, noise: float) -> Mesh:
     random = gaussian_filter(np.random.default_rng(0).standard_normal(field.shape), 1.2)
     field = np.minimum(field, rod) + noise * random / random.std() * 2 / side
     vertices, faces, _, _ = marching_cubes(field.astype(np.float32), 0.0)
-    vertices, faces = vertices.astype(np.float32), faces.astype(np.int32)
+
     if len(faces) > face_count:
         vertices, faces = fast_simplification.simplify(vertices, faces, target_count=face_count)
-    return Mesh(vertices, faces)
+    return Mesh(vertices.astype(np.float32), faces.astype(np.int32))
 
 
 def measure(face_count: int, noise: float) -> None:
