@@ -59,27 +59,44 @@ def fit_volume(
         device: Where to compute.
         progress: Told every few steps; gets ``psnr`` of the training rays [dB].
     """
-    frame = GridFrame.around(box, _start_resolution(photos, box, config))
     has_depth = any(photo.depth is not None for photo in photos)
-    start = _start(photos, frame, config, device)
-    grid = VolumeGrid(start, measured=_measured(photos, frame, device) if has_depth else None)
+    plan = _plan(photos, box, config)
     rays = _Rays(photos, config.seed, device)
-    done = 0
-    for level, most in enumerate(config.steps):
-        if level:
-            frame = frame.refined
-            values = upsample(grid.values)
-            values[..., 3] = (2 * values[..., 3]).clamp(-BAND, BAND)
-            measured = _measured(photos, frame, device) if has_depth else None
-            del grid
-            grid = VolumeGrid(values, measured=measured)
-        pixel_count = rays.focus(frame)
-        steps = int(config.epochs * pixel_count / config.rays_per_step)
-        steps = min(most, max(steps, config.min_steps))
-        total = done + steps + (sum(config.steps[level + 1 :]) if steps == most else 0)
-        _fit_level(grid, rays, config, (done, steps, max(total, done + steps)), progress)
+    total, done = sum(steps for _, steps in plan), 0
+    grid: VolumeGrid | None = None
+    for frame, steps in plan:
+        measured = _measured(photos, frame, device) if has_depth else None
+        values = _start(photos, frame, config, device) if grid is None else _finer(grid)
+        grid = VolumeGrid(values, measured=measured)
+        rays.focus(frame)
+        _fit_level(grid, rays, config, (done, steps, total), progress)
         done += steps
+    assert grid is not None
     return Volume(grid.values, frame)
+
+
+def _plan(
+    photos: Sequence[Photo], box: NDArray[np.floating], config: VolumeConfig
+) -> list[tuple[GridFrame, int]]:
+    """The grid and the number of steps of each level."""
+    frame = GridFrame.around(box, _start_resolution(photos, box, config))
+    covered = sum(
+        photo.rgb[..., 0].size if photo.mask is None else int(np.count_nonzero(photo.mask))
+        for photo in photos
+    )
+    plan = []
+    for level, most in enumerate(config.steps):
+        frame = frame.refined if level else frame
+        pixels = covered * shrink_factor(photos, frame) ** 2
+        steps = int(config.epochs * pixels / config.rays_per_step)
+        plan.append((frame, min(most, max(steps, config.min_steps))))
+    return plan
+
+
+def _finer(grid: VolumeGrid) -> Tensor:
+    values = upsample(grid.values)
+    values[..., 3] = (2 * values[..., 3]).clamp(-BAND, BAND)
+    return values
 
 
 def _start_resolution(
@@ -166,15 +183,14 @@ class _Rays:
         self._random = torch.Generator(device=device).manual_seed(seed)
         self._next = 0
 
-    def focus(self, frame: GridFrame) -> int:
-        """Resample the photos for the cells of ``frame``; returns how many pixels matter."""
+    def focus(self, frame: GridFrame) -> None:
+        """Resample the photos for the cells of ``frame``."""
         factor = shrink_factor(self._photos, frame)
         self.bank: PixelBank = pixel_bank(self._photos, frame, factor, self._device)
         pixels = foreground(self.bank)
         whole = len(pixels) // _PATCH * _PATCH
         self._patches = pixels[:whole].view(-1, _PATCH) if whole else pixels[None]
         self._shuffle()
-        return len(pixels)
 
     def draw(self, count: int) -> Tensor:
         """Flat indices of about ``count`` pixels, int64."""
