@@ -207,7 +207,7 @@ def _solid(
 def _drop(
     shapes: list[_Shape], horizon: NDArray[np.int64], padding: int
 ) -> tuple[tuple[int, int], int]:
-    """Let a chart fall where its top stays lowest, then where it wastes least."""
+    """Let a chart fall where its upper side stays low and little room is lost below it."""
     best: tuple[float, int, int, _Shape] | None = None
     inner = horizon[padding : len(horizon) - padding]
     for shape in shapes:
@@ -217,7 +217,7 @@ def _drop(
         y = np.maximum((windows - shape.low).max(axis=1), 0)
         solid = shape.low < 1 << 29
         waste = y + shape.low[solid].mean() - windows[:, solid].mean(axis=1)
-        cost = y + shape.height + 0.5 * waste
+        cost = y + shape.high[solid].mean() + waste
         x = int(cost.argmin())
         if best is None or cost[x] < best[0]:
             best = (float(cost[x]), x, int(y[x]), shape)

@@ -96,7 +96,7 @@ def texture(
             vote=iteration < config.robust_rounds, judge=iteration == config.robust_rounds > 0
         )
         progress("texture", len(photos) + iteration + 1, total, residual=residual)
-    linear = _linear(solver.finished()).numpy()
+    linear = _linear(solver.finished()).cpu().numpy()
     return replace(mesh, material=replace(mesh.material, base_color=linear))
 
 
@@ -145,11 +145,9 @@ class _Solver:
         self.ballot = _footprints(samples)
         self.weight = self.ballot if config.robust_rounds else samples.weight
         self.levels = max(1, min(int(np.log2(config.size)) + 1, config.levels))
-        blank = torch.zeros((config.size, config.size, 3), device=device)
-        sums, touched = self._transposed(self.samples.color * self.weight, blank), self._touched()
-        self.trust = touched
-        mean = sums / touched.clamp(min=1e-8)
-        self.image = self._completed(mean)
+        self.image = torch.zeros((config.size, config.size, 3), device=device)
+        sums, self.trust = self._spread(self._drawn(), samples.color * self.weight)
+        self.image = self._completed(sums / self.trust.clamp(min=1e-8))
 
     def step(self, *, vote: bool, judge: bool) -> float:
         """Move towards the photos once; returns the weighted mean residual before.
@@ -158,13 +156,13 @@ class _Solver:
             vote: Seek the median of the photos, all views nearly alike, rather than the mean.
             judge: Learn from the present residuals which pixels to trust.
         """
-        error = self.samples.color - _encoded(self._drawn(_linear(self.image)))
+        leaf, drawn = self._drawn()
+        error = self.samples.color - _encoded(drawn[..., :3].detach())
         size = error.abs().mean(dim=-1, keepdim=True)
         if vote or judge:
             weight = self.samples.weight
             self.weight = self.ballot * _vote(size) if vote else weight * _trust(size, weight)
-            self.trust = self._touched()
-        moves = self._transposed(error * self.weight, self.image)
+        moves, self.trust = self._spread((leaf, drawn), error * self.weight)
         # A trace of doubt: texels that pixels hardly touch stay near where they started.
         self.image = (self.image + moves / (self.trust + _DOUBT * _typical(self.trust))).clamp(0, 1)
         total = self.weight.sum().clamp(min=1e-12)
@@ -174,19 +172,18 @@ class _Solver:
         """The texture with everything unseen filled."""
         return self._completed(self.image)
 
-    def _drawn(self, image: Tensor) -> Tensor:
-        pyramid = mip_pyramid(image, levels=self.levels)
-        return look_up(pyramid, self.samples.uv, self.samples.uv_da)
-
-    def _transposed(self, values: Tensor, like: Tensor) -> Tensor:
+    def _drawn(self) -> tuple[Tensor, Tensor]:
+        """The linear texture with a blank fourth channel, and what the photos would show of it."""
         with torch.enable_grad():
-            image = torch.zeros_like(like[..., : values.shape[-1]]).requires_grad_()
-            (grad,) = torch.autograd.grad(self._drawn(image), image, values)
-        return grad
+            leaf = torch.nn.functional.pad(_linear(self.image), (0, 1)).requires_grad_()
+            pyramid = mip_pyramid(leaf, levels=self.levels)
+            return leaf, look_up(pyramid, self.samples.uv, self.samples.uv_da)
 
-    def _touched(self) -> Tensor:
-        blank = torch.zeros((self.config.size, self.config.size, 1), device=self.device)
-        return self._transposed(self.weight, blank)
+    def _spread(self, drawn: tuple[Tensor, Tensor], values: Tensor) -> tuple[Tensor, Tensor]:
+        """Give pixel values and weights to the texels that the pixels show (the transpose)."""
+        leaf, seen = drawn
+        (sums,) = torch.autograd.grad(seen, leaf, torch.cat([values, self.weight], dim=-1))
+        return sums[..., :3], sums[..., 3:]
 
     def _completed(self, image: Tensor) -> Tensor:
         trust, size = self.trust[..., 0].cpu().numpy(), self.config.size
