@@ -93,10 +93,14 @@ class VolumeConfig:
     """Optimiser step for colours [sRGB, 0..1]."""
     rate_distance: float = 0.1
     """Optimiser step for distances [voxel]."""
-    smooth: tuple[float, float] = (0.02, 0.008)
+    smooth: tuple[float, float] = (0.01, 0.003)
     """Weight of surface smoothness at the start of the first and the end of the last level."""
-    eikonal: float = 0.01
+    eikonal: float = 0.005
     """Weight that keeps the field a distance field."""
+    cool: float = 0.1
+    """Step sizes at the end of a level, relative to its start."""
+    epsilon: float = 3e-4
+    """Gradients well below this move nothing."""
     depth: float = 0.05
     """Weight that ties the field to measured depth, where there is any."""
     mask_outliers: int = 0

@@ -124,10 +124,12 @@ def _fit_level(
         if step % _FOCUS_EVERY == 0:
             grid.focus(BAND - 0.01)
         here, overall = step / steps, (first + step) / total
-        cool = 1.0 if here < _COOL_FROM else 1.0 - 0.9 * (here - _COOL_FROM) / (1 - _COOL_FROM)
+        late = max(0.0, (here - _COOL_FROM) / (1 - _COOL_FROM))
+        cool = 1.0 - (1.0 - config.cool) * late
         adam = Adam(
             rate_color=config.rate_color * cool,
             rate_distance=config.rate_distance * cool,
+            epsilon=config.epsilon,
             eikonal=config.eikonal,
             smooth=_between(config.smooth, overall),
             anchor=config.depth,
