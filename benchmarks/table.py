@@ -71,7 +71,8 @@ def _row(name: str, result: Mapping[str, Any] | None) -> str:
         _marked(key, targets.get(key, {"value": result[key], "met": True})) for key in _IN_COLUMNS
     )
     wanted = [f"{LABELS[key][0]} {_limit(key, target['limit'])}" for key, target in targets.items()]
-    cells = (f"`{name}`", time, memory, ", ".join(measured), ", ".join(wanted))
+    label = f"`{name}`, first run" if result.get("cold_kernels") else f"`{name}`"
+    cells = (label, time, memory, ", ".join(measured), ", ".join(wanted))
     return f"| {' | '.join(cells)} |"
 
 
