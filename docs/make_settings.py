@@ -1,0 +1,90 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Write ``docs/settings.md`` from the dataclasses of ``src/photocast/config.py``.
+
+    python docs/make_settings.py
+
+The sentence under a field is its line in the page. The page is committed; a test compares.
+"""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from photocast.config import PRESETS, optimize_preset
+
+ROOT = Path(__file__).resolve().parents[1]
+CONFIG = ROOT / "src" / "photocast" / "config.py"
+PAGE = ROOT / "docs" / "settings.md"
+
+_INTRO = """\
+# Settings
+
+Made by `python docs/make_settings.py` from `src/photocast/config.py`; change the sentences there.
+
+Every stage has one frozen dataclass. On the command line, `photocast reconstruct` sets those of
+`ReconstructConfig` and `photocast sample` those of `SampleConfig`; the others follow the preset.
+A value outside its limits is refused with the code `config.invalid`. `run.json` in a result folder
+holds every value that was used.
+"""
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    tree = ast.parse(CONFIG.read_text(encoding="utf-8"))
+    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
+    return "\n".join([_INTRO, *_presets(), *(line for node in classes for line in _section(node))])
+
+
+def _presets() -> Iterator[str]:
+    """A table of the settings that presets do not share."""
+    flat = [dict(_flat(asdict(optimize_preset(name)))) for name in PRESETS]
+    yield "## Presets\n"
+    yield "What the presets change. Everything else is as in the tables below.\n"
+    yield f"| setting | {' | '.join(f'`{name}`' for name in PRESETS)} |"
+    yield f"| --- |{' --- |' * len(PRESETS)}"
+    for key in flat[0]:
+        values = [settings[key] for settings in flat]
+        if len({repr(value) for value in values}) > 1:
+            yield f"| `{key}` | {' | '.join(f'`{value!r}`' for value in values)} |"
+    yield ""
+
+
+def _flat(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _flat(value, f"{before}{key}.")
+        else:
+            yield f"{before}{key}", value
+
+
+def _section(node: ast.ClassDef) -> Iterator[str]:
+    yield f"## {node.name}\n"
+    yield f"{ast.get_docstring(node)}\n".replace("``", "`")
+    yield "| setting | type | default | meaning |"
+    yield "| --- | --- | --- | --- |"
+    for field, sentence in fields(node):
+        assert field.value is not None, "every setting has a default"
+        kind = ast.unparse(field.annotation)
+        default = f"`{ast.unparse(field.value)}`"
+        if "default_factory" in default:
+            default = f"see {kind}"
+        meaning = " ".join(sentence.split())
+        cells = (f"`{ast.unparse(field.target)}`", f"`{kind}`".replace("|", "or"), default, meaning)
+        yield f"| {' | '.join(cells)} |"
+    yield ""
+
+
+def fields(node: ast.ClassDef) -> Iterator[tuple[ast.AnnAssign, str]]:
+    """Each field of a dataclass with the sentence under it, empty if there is none."""
+    for here, below in zip(node.body, [*node.body[1:], None], strict=True):
+        if not isinstance(here, ast.AnnAssign):
+            continue
+        value = getattr(below, "value", None) if isinstance(below, ast.Expr) else None
+        yield here, value.value if isinstance(value, ast.Constant) else ""
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
