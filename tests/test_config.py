@@ -5,6 +5,7 @@
 import ast
 import dataclasses
 import inspect
+import itertools
 import re
 
 import pytest
@@ -71,7 +72,7 @@ def test_each_preset_spends_more_than_the_one_before():
         (s.volume.resolution, s.mesh.face_count, s.refine.epochs, s.texture.size)
         for s in map(optimize_preset, PRESETS)
     ]
-    for less, more in zip(cost[:-1], cost[1:], strict=True):
+    for less, more in itertools.pairwise(cost):
         assert all(a < b for a, b in zip(less, more, strict=True))
 
 

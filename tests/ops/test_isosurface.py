@@ -11,7 +11,10 @@ from photocast.ops.isosurface import marching_cubes
 
 
 def ball(size=(20, 22, 24), radius=7.3, shift=(0.2, -0.4, 0.1)):
-    axes = [torch.arange(n, dtype=torch.float32) - (n - 1) / 2 - s for n, s in zip(size, shift)]
+    axes = [
+        torch.arange(n, dtype=torch.float32) - (n - 1) / 2 - s
+        for n, s in zip(size, shift, strict=True)
+    ]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).norm(dim=-1) - radius
 
 
