@@ -3,13 +3,16 @@
 """What every test may ask for: devices, the larger captures, one thread of torch."""
 
 import os
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from photocast.data import Material, Mesh
+from photocast.data import Camera, Material, Mesh, Photo
+from photocast.stages.render import draw, drawable
 
 DATA = Path(os.environ.get("PHOTOCAST_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
 
@@ -79,3 +82,42 @@ def textured_sphere() -> Mesh:
         uv_faces=np.ascontiguousarray(table[..., 1]),
         material=Material(base_color=linear.astype(np.float32)),
     )
+
+
+def camera_at(center: np.ndarray, size: int) -> Camera:
+    """Look at the origin; a unit sphere fits at a distance of 3.2."""
+    forward = -center / np.linalg.norm(center)
+    right = np.cross(forward, [0.1, 0.2, 1.0])
+    right /= np.linalg.norm(right)
+    pose = np.eye(4)
+    pose[:3, :3] = np.stack([right, np.cross(forward, right), forward])
+    pose[:3, 3] = -pose[:3, :3] @ center
+    return Camera(size, size, 1.25 * size, 1.25 * size, size / 2, size / 2, pose)
+
+
+def waves(place: np.ndarray) -> np.ndarray:
+    """Linear colours that tell places apart."""
+    return (0.5 + 0.35 * np.sin(18 * place + [0, 1, 2])).astype(np.float32)
+
+
+@pytest.fixture(scope="session")
+def photograph() -> Callable[..., list[Photo]]:
+    """Photograph a mesh from all around, wavily coloured: photograph(mesh, count=14, size=64)."""
+
+    def shoot(
+        mesh: Mesh, count: int = 14, size: int = 64, turn: float = 0.0, depth: bool = False
+    ) -> list[Photo]:
+        k = np.arange(count) + 0.5
+        z, angle = 1 - 2 * k / count, np.pi * (1 + 5**0.5) * k + turn
+        ring = np.sqrt(1 - z * z)
+        centers = 3.2 * np.stack([ring * np.cos(angle), ring * np.sin(angle), z], axis=1)
+        item = drawable(replace(mesh, colors=waves(mesh.vertices)))
+        photos = []
+        for number, center in enumerate(centers):
+            camera = camera_at(center, size)
+            picture = draw(item, camera, supersample=2)
+            far = picture.depth if depth else None
+            photos.append(Photo(f"{number:02}", camera, picture.rgb, picture.alpha, far))
+        return photos
+
+    return shoot

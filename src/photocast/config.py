@@ -111,10 +111,18 @@ class VolumeConfig:
     def __post_init__(self) -> None:
         if not 16 <= self.resolution <= 1024:
             raise ConfigError(f"volume.resolution = {self.resolution}: must be from 16 to 1024.")
+        limits = {"levels": (1, 6), "rays_per_step": (1, 2**24), "mask_outliers": (0, 3)}
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"volume.{name} = {value}: must be from {low} to {high}.")
         if len(self.steps) != self.levels or min(self.steps, default=0) < 1:
             raise ConfigError(
                 f"volume.steps = {self.steps}: needs {self.levels} positive numbers, one per level."
             )
+        for name in ("sharpness", "smooth"):
+            if min(getattr(self, name)) <= 0:
+                raise ConfigError(f"volume.{name} = {getattr(self, name)}: must be positive.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,6 +157,12 @@ class RefineConfig:
     """Weight of the surface's roughness against the photos."""
     seed: int = 0
     """Order of the photos."""
+
+    def __post_init__(self) -> None:
+        least = {"epochs": 0, "batch": 1, "rate": 0, "stiffness": 0, "smooth": 0}
+        for name, low in least.items():
+            if (value := getattr(self, name)) < low:
+                raise ConfigError(f"refine.{name} = {value}: must be at least {low}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from photocast.config import ReconstructConfig, optimize_preset
-from photocast.data import Camera, Check, Photo, Report, Scene
+from photocast.data import Camera, Capture, Check, Photo, Report, Scene
 from photocast.engines.base import load_engine
 from photocast.errors import ConfigError, UserError
 from photocast.progress import Progress, silent
@@ -61,15 +61,15 @@ def reconstruct(
     capture = read_capture(folder)
     if config.holdout_every:
         capture = hold_out_every(capture, config.holdout_every)
+    # Held-out views stay behind: the engine gets neither their photos nor their file names.
+    training = replace(capture, test_views=())
     engine = load_engine(config.engine)
-    engine.check(capture)
+    engine.check(training)
     settings = optimize_preset(config.preset, device=str(device), seed=config.seed)
     max_size = config.max_size or _MAX_SIZE[config.preset]
     photos = decode_photos(
         capture.views, mask_source=capture.mask_source, max_size=max_size, progress=clock
     )
-    # Held-out views stay behind: the engine gets neither their photos nor their file names.
-    training = replace(capture, test_views=())
     scene = engine.run(photos, training, settings, out / ".stages", clock)
     tests = decode_photos(
         capture.test_views,
@@ -81,7 +81,7 @@ def reconstruct(
     run = describe_run(
         options={**asdict(config), "settings": asdict(settings)},
         seconds=clock.seconds,
-        inputs=[view.image_path for view in capture.views],
+        inputs=_input_files(capture),
         root=capture.root,
     )
     report = Report(
@@ -99,6 +99,17 @@ def reconstruct(
         progress=clock,
     )
     return Result(scene, report, out)
+
+
+def _input_files(capture: Capture) -> list[Path]:
+    """Photos, masks and depth maps of the reconstruction, each once."""
+    paths = [
+        path
+        for view in capture.views
+        for path in (view.image_path, view.mask_path, view.depth_path)
+        if path is not None
+    ]
+    return list(dict.fromkeys(paths))
 
 
 def _device(wanted: str) -> torch.device:

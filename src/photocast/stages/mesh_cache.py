@@ -16,6 +16,7 @@ import numpy as np
 
 from photocast import __version__
 from photocast.data import Mesh, Photo
+from photocast.errors import MeshError
 
 __all__ = ["MeshCache", "photo_digest"]
 
@@ -56,12 +57,13 @@ class MeshCache:
 
 def _load(path: Path) -> Mesh | None:
     try:
-        with np.load(path) as data:
+        # opened here: numpy leaves the file open if it is no archive
+        with path.open("rb") as file, np.load(file) as data:
             colors = data["colors"] if "colors" in data.files else None
             return Mesh(vertices=data["vertices"], faces=data["faces"], colors=colors)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, EOFError, ValueError, KeyError, MeshError, zipfile.BadZipFile):
         return None  # cut short by a crash or a full disk: compute it again
 
 

@@ -58,12 +58,15 @@ def refine(
         progress: Told after each step; gets ``psnr`` over the cut photos [dB].
 
     Returns:
-        The mesh with moved vertices and with vertex colours.
+        The mesh with moved vertices and with vertex colours; the same mesh if nothing is to be
+        done or no photo shows it.
     """
     faces = torch.from_numpy(mesh.faces).to(device)
     vertices = torch.from_numpy(mesh.vertices).to(device)
     center, scale = _normalization(vertices, faces)
     targets = [target for photo in photos if (target := _target(photo, mesh, device)) is not None]
+    if not targets or not config.epochs:
+        return mesh
     order = np.random.default_rng(config.seed)
     batches = [
         order.permutation(len(targets))[i : i + config.batch]

@@ -28,6 +28,7 @@ from photocast.stages.pixel_bank import foreground, pixel_bank, shrink_factor
 __all__ = ["Volume", "fit_volume"]
 
 BAND = 3.0  # distances are kept within this many voxels of the surface
+_FREE = 3  # layers of the coarsest grid's margin that hold nothing
 _PATCH = 16  # pixels drawn together
 _FOCUS_EVERY = 25  # steps between looking where the surface has moved
 _COOL_FROM = 0.6  # share of a level's steps after which step sizes fall
@@ -162,10 +163,12 @@ def _start(
     distance = hull_distance(photos, frame, device=device, outliers=config.mask_outliers)
     values = torch.full((*frame.size, 4), 0.5, device=device)
     values[..., 3] = distance.clamp(-BAND, BAND)
-    # The grid's border stays empty, so that the surface closes.
+    # The margin stays empty, so that the surface closes, and so that places beyond the box that few
+    # photos see, all of them within the mask, do not start as solid.
     for axis in range(3):
-        for end in (0, -1):
-            values.select(axis, end)[..., 3] = BAND
+        for layer in range(_FREE):
+            for end in (layer, -1 - layer):
+                values.select(axis, end)[..., 3] = BAND
     return values
 
 

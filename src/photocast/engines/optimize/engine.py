@@ -56,9 +56,10 @@ class Optimize:
         """Reconstruct; see :class:`photocast.engines.base.Engine`."""
         device = torch.device(config.device)
         kept = MeshCache(cache, photo_digest(photos))
+        box = None if capture.box is None else capture.box.tolist()
         shape = kept.get(
             "shape",
-            (config.volume, config.mesh),
+            (config.volume, config.mesh, box, device.type),
             lambda: _shape(photos, capture, config, device, progress),
         )
         refined = kept.get(
