@@ -14,6 +14,8 @@ from photocast.stages.volume import BAND, Volume
 
 __all__ = ["extract_mesh"]
 
+_MAX_ROUNDS = 4  # of reducing and taking apart, until the number of triangles is met
+
 
 def extract_mesh(volume: Volume, config: MeshConfig) -> Mesh:
     """Triangulate the zero level, drop specks, reduce the number of triangles.
@@ -28,8 +30,6 @@ def extract_mesh(volume: Volume, config: MeshConfig) -> Mesh:
     Raises:
         PhotocastError: The volume is empty.
     """
-    import fast_simplification
-
     points, triangles = marching_cubes(volume.values[..., 3], border=BAND)
     if not len(triangles):
         raise PhotocastError(
@@ -39,15 +39,17 @@ def extract_mesh(volume: Volume, config: MeshConfig) -> Mesh:
         )
     vertices, faces = points.cpu().numpy(), triangles.cpu().numpy().astype(np.int32)
     vertices, faces = _large_parts(vertices, faces, config.min_part)
-    if len(faces) > config.face_count:
-        vertices, faces = fast_simplification.simplify(
-            vertices, faces, target_count=config.face_count
-        )
-        faces = _without_degenerate(np.asarray(faces, np.int32))
-        # Collapsing may leave two sheets that share an edge, or pinch off a speck.
-        vertices, faces = _large_parts(np.asarray(vertices, np.float32), faces, config.min_part)
-    vertices, faces = separate_touching(vertices, faces)
-    vertices, faces = _large_parts(vertices, faces, config.min_part)
+    target = config.face_count
+    for _ in range(_MAX_ROUNDS):
+        if len(faces) > target:
+            vertices, faces = _simplified(vertices, faces, target)
+            # Collapsing may leave two sheets that share an edge, or pinch off a speck.
+            vertices, faces = _large_parts(vertices, faces, config.min_part)
+        vertices, faces = separate_touching(vertices, faces)
+        vertices, faces = _large_parts(vertices, faces, config.min_part)
+        if len(faces) <= config.face_count:
+            break
+        target -= 2 * (len(faces) - config.face_count)  # taking sheets apart adds faces
     world = volume.frame.to_world(vertices).astype(np.float32)
     return Mesh(vertices=world, faces=np.ascontiguousarray(faces, np.int32))
 
@@ -68,7 +70,13 @@ def _large_parts(
     return vertices[used], index.reshape(-1, 3).astype(np.int32)
 
 
-def _without_degenerate(faces: NDArray[np.int32]) -> NDArray[np.int32]:
-    a, b, c = faces.T
-    kept: NDArray[np.int32] = faces[(a != b) & (b != c) & (c != a)]
-    return kept
+def _simplified(
+    vertices: NDArray[np.float32], faces: NDArray[np.int32], target: int
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Collapse edges until about ``target`` faces are left, without faces that lost a side."""
+    import fast_simplification
+
+    fewer, triangles = fast_simplification.simplify(vertices, faces, target_count=max(target, 4))
+    a, b, c = triangles.T
+    kept = triangles[(a != b) & (b != c) & (c != a)]
+    return np.asarray(fewer, np.float32), np.asarray(kept, np.int32)
