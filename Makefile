@@ -28,7 +28,8 @@ test: check  ## Everything CI runs: lint, types, layers, tests
 check: install  ## Format, lint, types and import layers
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
-	$(BIN)/mypy
+	@if $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then $(BIN)/mypy; \
+	else echo 'types: skipped, they are checked against the NumPy of Python 3.11 and newer'; fi
 	$(BIN)/lint-imports
 
 clean:  ## Remove what make built
