@@ -11,10 +11,11 @@ import time
 
 import fast_simplification
 import numpy as np
+import torch
 from scipy.ndimage import gaussian_filter
-from skimage.measure import marching_cubes
 
 from photocast.data import Mesh
+from photocast.ops.isosurface import marching_cubes
 from photocast.stages.unwrap import unwrap
 from photocast.stages.uv_coverage import uv_coverage
 
@@ -32,7 +33,8 @@ def isosurface(face_count: int, noise: float) -> Mesh:
     rod = np.maximum(np.hypot(grid[0], grid[1]) - 0.12, np.abs(grid[2]) - 0.9)
     random = gaussian_filter(np.random.default_rng(0).standard_normal(field.shape), 1.2)
     field = np.minimum(field, rod) + noise * random / random.std() * 2 / side
-    vertices, faces, _, _ = marching_cubes(field.astype(np.float32), 0.0)
+    surface = marching_cubes(torch.from_numpy(field.astype(np.float32)), border=1.0)
+    vertices, faces = (part.numpy() for part in surface)
 
     if len(faces) > face_count:
         vertices, faces = fast_simplification.simplify(vertices, faces, target_count=face_count)

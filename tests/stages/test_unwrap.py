@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,6 +19,7 @@ from photocast.config import UnwrapConfig
 from photocast.data import Mesh
 from photocast.errors import ConfigError, MeshError
 from photocast.formats.meshes import load_mesh
+from photocast.ops.isosurface import marching_cubes
 from photocast.stages.unwrap import unwrap
 
 
@@ -51,7 +53,6 @@ def moebius() -> Mesh:
 def noisy_blob(count: int, noise: float) -> Mesh:
     """An isosurface with noise in its field: folds, slivers, crumbs."""
     from scipy.ndimage import gaussian_filter
-    from skimage.measure import marching_cubes
 
     grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, count)] * 3, indexing="ij"))
     field = np.minimum(
@@ -60,8 +61,8 @@ def noisy_blob(count: int, noise: float) -> Mesh:
     )
     random = np.random.default_rng(0).standard_normal(field.shape)
     field = field + noise * gaussian_filter(random, 1.2)
-    vertices, faces, _, _ = marching_cubes(field.astype(np.float32), 0.0)
-    return as_mesh(vertices, faces)
+    vertices, faces = marching_cubes(torch.from_numpy(field.astype(np.float32)), border=1.0)
+    return as_mesh(vertices.numpy(), faces.numpy())
 
 
 def fan(count: int = 5) -> Mesh:
