@@ -16,7 +16,7 @@ from photocast.errors import Cancelled, PhotocastError, UserError
 
 __all__ = ["run"]
 
-_ENGINE_PACKAGES = ("torch", "warp", "scipy", "PIL", "cv2", "trimesh", "fast_simplification")
+_ENGINE_PACKAGES = ("torch", "warp", "scipy", "PIL", "cv2", "fast_simplification")
 
 # Typer brings its own copy of click in newer versions, so ask Typer which classes it raises.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]

@@ -38,7 +38,34 @@ __all__ = [
 ]
 
 wp.config.log_level = wp.LOG_ERROR
-wp.init()
+
+
+def _start_warp() -> None:
+    """Initialise Warp, without its warning that a machine without a GPU has no GPU driver.
+
+    Warp writes that line from native code, so it has to be caught at the file descriptor. All else
+    that appears there is passed on.
+    """
+    import sys
+    import tempfile
+
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), 2)
+        try:
+            wp.init()
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+        caught.seek(0)
+        lines = caught.read().splitlines(keepends=True)
+    for line in lines:
+        if b"CUDA driver" not in line:
+            os.write(2, line)
+
+
+_start_warp()
 
 MOST_PARTS = 16  # each part may cost a private gradient table
 FEW_PIXELS = 4096  # below this, waking a second thread costs more than it saves

@@ -102,8 +102,7 @@ def object_box(photos: Sequence[Photo], *, margin: float = 0.015) -> Array:
     views = silhouettes(photos)
     if not views:
         raise CameraError(
-            "No photo has a mask, so the object's place is not known from masks. Give a box or "
-            "add masks.",
+            "No photo has a mask, so the object's place is not known. Add one mask per photo.",
             code="camera.no_masks",
         )
     hull = _carve_hull(views)

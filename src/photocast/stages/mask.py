@@ -132,7 +132,7 @@ def check_masks(names: list[str], coverage: NDArray[np.float64]) -> None:
     if len(coverage) and coverage.min() > 1 - 1e-5:
         raise CaptureError(
             f"All {len(names)} masks cover the whole photo (such as that of {names[0]}); they do "
-            "not show where the object ends. Remove them to reconstruct without masks.",
+            "not show where the object ends. Masks are white where the object is, black elsewhere.",
             code="capture.masks_full",
         )
 

@@ -16,7 +16,7 @@ from photocast.progress import Progress
 
 __all__ = ["StageClock", "describe_run"]
 
-_PACKAGES = ("torch", "warp-lang", "numpy", "scipy", "trimesh", "pillow", "opencv-python-headless")
+_PACKAGES = ("torch", "warp-lang", "numpy", "scipy", "pillow", "opencv-python-headless")
 
 
 class StageClock:
