@@ -61,7 +61,6 @@ def carve(
     near_sum = float(0.0)
     near_weight = float(0.0)
     free = int(0)
-    behind = int(0)
     for v in range(views.first.shape[0]):
         q = views.camera_from_grid[v] * p
         if q[2] > 1.0e-3:
@@ -91,8 +90,6 @@ def carve(
                         elif gap > -truncation:
                             near_sum += gap
                             near_weight += 1.0
-                        else:
-                            behind += 1
     s = float(1.0e6)
     if seen >= min_views:
         s = top[wp.min(rank, 3)]
