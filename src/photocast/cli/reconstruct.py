@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from photocast.cli.device import Device
+
 if TYPE_CHECKING:
     from photocast.pipeline import Result
 
@@ -21,14 +23,6 @@ class Preset(str, Enum):
     draft = "draft"
     standard = "standard"
     high = "high"
-
-
-class Device(str, Enum):
-    """Where to compute."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
 
 
 def reconstruct(
