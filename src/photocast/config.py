@@ -11,6 +11,7 @@ from typing import Literal
 from photocast.errors import ConfigError
 
 __all__ = [
+    "AppearanceConfig",
     "MeshConfig",
     "OptimizeConfig",
     "ReconstructConfig",
@@ -226,6 +227,76 @@ class TextureConfig:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ConfigError(f"texture.{name} = {value}: must be {low} to {high}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AppearanceConfig:
+    """How material and light are found on a given shape."""
+
+    size: int = 2048
+    """Side of the square base colour map, at most [px]; photos may call for a smaller one."""
+    gloss_share: int = 2
+    """Roughness, metallic and normal maps are this many times smaller."""
+    levels: int = 4
+    """Smaller levels of the maps that distant pixels may use."""
+    coarse: tuple[int, ...] = (8, 2)
+    """Coarse to fine: the maps start this many times smaller."""
+    epochs: tuple[float, ...] = (3.0, 4.0, 10.0)
+    """How often every pixel is visited, on average, at each size of the maps, coarse first."""
+    samples_per_step: int = 262_144
+    """Pixels compared in one step, at most."""
+    min_steps: int = 60
+    """Fewest steps at each size."""
+    rate_base: float = 0.03
+    """Optimiser step for the base colour [square root of linear]."""
+    rate_gloss: float = 0.02
+    """Optimiser step for roughness, metallic and the normal map."""
+    rate_light: float = 0.03
+    """Optimiser step for the environment [natural logarithm]."""
+    rate_exposure: float = 0.002
+    """Optimiser step for exposure and white balance of each photo [natural logarithm]."""
+    cool: float = 0.1
+    """Step sizes at the end, relative to the start."""
+    gray_light: float = 0.02
+    """Pull of the light's colour towards grey."""
+    plain: float = 0.02
+    """Pull of metallic towards 0 and of the normal map towards flat."""
+    exposure: bool = False
+    """Fit exposure, white balance and vignetting: real photos differ in them."""
+    robust: float = 0.1
+    """Charbonnier scale [sRGB, 0..1]: smaller residuals count as least squares."""
+    min_cosine: float = 0.15
+    """Leave out pixels that see the surface flatter than this cosine."""
+    cosine_power: float = 1.0
+    """How much frontal views count more: trust is the cosine to this power."""
+    edge: int = 2
+    """Leave out this many pixels along outlines, which mix object and background [px]."""
+    max_samples: int = 12_000_000
+    """Pixels to keep of all photos together; beyond it every second, third, ... is used."""
+    seed: int = 0
+    """Order of the pixels."""
+
+    def __post_init__(self) -> None:
+        limits = {
+            "size": (16, 16384),
+            "gloss_share": (1, 16),
+            "levels": (1, 14),
+            "samples_per_step": (64, 2**24),
+            "min_steps": (0, 10**6),
+            "min_cosine": (0.0, 0.99),
+            "cosine_power": (0.0, 16.0),
+            "edge": (0, 16),
+            "max_samples": (1000, 10**9),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"appearance.{name} = {value}: must be {low} to {high}.")
+        if len(self.epochs) != len(self.coarse) + 1:
+            raise ConfigError(
+                f"appearance.epochs = {self.epochs}: needs {len(self.coarse) + 1} numbers, one for "
+                "each coarse size and one for the full size."
+            )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

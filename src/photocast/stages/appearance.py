@@ -1,0 +1,273 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Find material and light of a given shape: base colour, roughness, metallic, normals, environment.
+
+Pixels of all photos are gathered once with the place that they see; then random batches of them are
+shaded and compared, and everything moves together. Maps grow coarse to fine. Shadows and light that
+the object throws on itself belong to the shape (``stages.transport``), so they stay out of the
+base colour. Residuals are sRGB-encoded, shading is in linear light.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from photocast.config import AppearanceConfig
+from photocast.data import Photo
+from photocast.geometry.srgb import srgb_from_linear
+from photocast.ops.shade import LOBES, Layout, Points, filter_lobes, shade
+from photocast.ops.texture import MipPyramid, mip_pyramid
+from photocast.progress import Progress
+from photocast.stages.appearance_samples import CHUNK, Samples, gather
+from photocast.stages.transport import Transport
+
+__all__ = ["Appearance", "AppearanceFit"]
+
+_BASE_CEILING = 0.8
+"""Base colour of the brightest things, before anything is known."""
+_ROUGH = 0.6
+_LEAST_ROUGH, _MOST_BEND = 0.12, 0.6
+_LIGHT_EVERY = 8
+_BOUNCES = 6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Appearance:
+    """What was found, on the device."""
+
+    base: Float32[Tensor, "h w 3"]
+    """Linear."""
+    gloss: Float32[Tensor, "h w 4"]
+    """Roughness, metallic, normal x, normal y."""
+    environment: Float32[Tensor, "32 64 3"]
+    """Linear radiance."""
+    trust: Float32[Tensor, "h w"]
+    """How much photos say about each texel of the base colour; 0 where nothing."""
+
+
+class AppearanceFit:
+    """Material and light while they are being found."""
+
+    def __init__(
+        self,
+        surface: tuple[Tensor, Tensor, Layout],
+        photos: Sequence[Photo],
+        config: AppearanceConfig,
+        progress: Progress,
+    ) -> None:
+        """Look at all photos and start from grey.
+
+        Args:
+            surface: Vertices, unit normals per vertex, and the layout.
+            photos: With exact cameras.
+            config: Sizes, steps and weights.
+            progress: Called per photo and every few steps.
+        """
+        vertices, normals, layout = surface
+        self._normals, self._layout, self._config = normals, layout, config
+        self._progress = progress
+        self.samples = gather(surface, photos, config, progress)
+        self.transport = Transport(vertices, normals, layout)
+        self._areas = _areas(vertices, layout)
+        device = vertices.device
+        self._random = torch.Generator(device=device).manual_seed(config.seed)
+        sizes = [max(16, config.size // share) for share in (*config.coarse, 1)]
+        seen = self.samples.color[self.samples.face >= 0].float() / 255
+        bright = torch.quantile(seen[:: max(1, len(seen) // 100_000)], 0.97) if len(seen) else 1.0
+        radiance = max(float(bright) ** 2.2 / _BASE_CEILING, 0.02)
+        middle = seen.mean(0) ** 2.2 / radiance if len(seen) else torch.full((3,), 0.5)
+        self.base = torch.empty((sizes[0], sizes[0], 3), device=device)
+        self.base[:] = middle.to(device).clamp(0.01, 0.9).sqrt()
+        coarse = max(8, sizes[0] // config.gloss_share)
+        self.gloss = torch.zeros((coarse, coarse, 4), device=device)
+        self.gloss[..., 0] = _ROUGH
+        self.light = torch.full((*LOBES[0][1], 3), math.log(radiance), device=device)
+        self.gain = torch.zeros((len(photos), 3), device=device)
+        self.vignette = torch.zeros((), device=device)
+        self._sizes = sizes
+        self.steps_done = 0
+
+    @property
+    def step_counts(self) -> list[int]:
+        """Optimiser steps at each size of the maps."""
+        config = self._config
+        per_epoch = len(self.samples) / self._batch
+        return [max(config.min_steps, round(epochs * per_epoch)) for epochs in config.epochs]
+
+    @property
+    def _batch(self) -> int:
+        return min(self._config.samples_per_step, max(CHUNK, len(self.samples)))
+
+    def run(self) -> Appearance:
+        """Find everything, coarse to fine."""
+        total = sum(self.step_counts)
+        done = 0
+        for size, steps in zip(self._sizes, self.step_counts, strict=True):
+            self._grow(size)
+            self._run_level(steps, lambda here, done=done: (done + here) / total)
+            done += steps
+        return self.found()
+
+    @torch.no_grad()
+    def found(self) -> Appearance:
+        """The present state."""
+        return Appearance(
+            base=self.base.square(),
+            gloss=self.gloss.clone(),
+            environment=self.light.exp(),
+            trust=self._trust(),
+        )
+
+    def material(self) -> tuple[MipPyramid, MipPyramid]:
+        """The maps as pyramids; gradient reaches them."""
+        levels = self._config.levels
+        linear = torch.nn.functional.pad(self.base.square(), (0, 1))
+        return mip_pyramid(linear, levels), mip_pyramid(self.gloss, levels)
+
+    def _grow(self, size: int) -> None:
+        if size != len(self.base):
+            self.base = _larger(self.base, size)
+        fine = max(8, size // self._config.gloss_share)
+        if fine != len(self.gloss):
+            self.gloss = _larger(self.gloss, fine)
+
+    def _run_level(self, steps: int, share: Callable[[int], float]) -> None:
+        config = self._config
+        leaves = [self.base, self.gloss, self.light, self.gain, self.vignette]
+        for leaf in leaves:
+            leaf.requires_grad_()
+        rates = [config.rate_base, config.rate_gloss, config.rate_light, config.rate_exposure]
+        groups = [
+            {"params": [leaf], "lr": rate, "rate": rate}
+            for leaf, rate in zip(leaves, [*rates, config.rate_exposure], strict=True)
+        ]
+        optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98), eps=1e-8, fused=True)
+        square = torch.zeros((), device=self.base.device)
+        for step in range(steps):
+            if step % max(1, steps * len(config.epochs) // _BOUNCES) == 0:
+                self._bounce()
+            square = square + self._step(optimizer, share(step))
+            if (step + 1) % 20 == 0 or step + 1 == steps:
+                mean = float(square) / (step % 20 + 1)
+                square.zero_()
+                psnr = -10 * math.log10(max(mean, 1e-9))
+                self._progress("appearance", round(1000 * share(step + 1)), 1000, psnr=psnr)
+        for leaf in leaves:
+            leaf.requires_grad_(False)
+
+    def _step(self, optimizer: torch.optim.Optimizer, share: float) -> Tensor:
+        config = self._config
+        late = max(0.0, (share - 0.4) / 0.6)
+        cool = config.cool**late
+        for group in optimizer.param_groups:
+            group["lr"] = group["rate"] * cool
+        picked = self._draw()
+        residual = srgb_from_linear(self._seen(picked).clamp(min=0)) - picked.color.float() / 255
+        square = residual.square().sum(1)
+        scale = config.robust**2
+        loss = ((square / scale + 1).sqrt() - 1) * scale * picked.weight
+        loss.sum().backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        with torch.no_grad():
+            self._hold(cool)
+            seen = (picked.face >= 0).float()
+            return (square * seen).sum() / seen.sum().clamp(min=1) / 3
+
+    def _draw(self) -> Samples:
+        count = len(self.samples) // CHUNK
+        chunks = torch.randint(
+            0, count, (self._batch // CHUNK,), generator=self._random, device=self.base.device
+        )
+        return self.samples.pick(chunks)
+
+    def _seen(self, picked: Samples) -> Tensor:
+        environment = self.light.exp()
+        color = self.shaded(picked.points(), environment, _LIGHT_EVERY)
+        if self._config.exposure:
+            dark = 1 + self.vignette * picked.radius2[:, None]
+            color = color * self.gain[picked.photo.long()].exp() * dark
+        return color
+
+    def shaded(self, points: Points, environment: Tensor, light_every: int = 1) -> Tensor:
+        """Linear radiance of places on the surface; gradient reaches material and light."""
+        return shade(
+            self._layout,
+            self._normals,
+            self.transport.incident(environment),
+            filter_lobes(environment),
+            self.material(),
+            points,
+            light_every=light_every,
+        )
+
+    def _hold(self, cool: float) -> None:
+        """Keep every number where it has a meaning, and pull weakly on what photos leave open."""
+        config = self._config
+        self.base.clamp_(0.05, 1.0)
+        pull = config.plain * config.rate_gloss * cool
+        self.gloss[..., 1:].mul_(1 - pull)
+        self.gloss[..., 0].clamp_(_LEAST_ROUGH, 1.0)
+        self.gloss[..., 1].clamp_(0.0, 1.0)
+        self.gloss[..., 2:].clamp_(-_MOST_BEND, _MOST_BEND)
+        gray = self.light.mean(-1, keepdim=True)
+        self.light.lerp_(gray.expand_as(self.light), config.gray_light * config.rate_light * cool)
+        self.gain.mul_(1 - 0.01 * cool).sub_(self.gain.mean(0))
+        self.vignette.clamp_(-0.5, 0.5)
+
+    @torch.no_grad()
+    def _bounce(self) -> None:
+        layout = self._layout
+        count = len(layout.faces)
+        device = self.base.device
+        face = torch.arange(count, dtype=torch.int32, device=device)
+        third = torch.full((count, 2), 1 / 3, device=device)
+        corners = layout.uvs[layout.uv_faces.long()]
+        u, v = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
+        area = (u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]).abs().clamp(min=1e-12)
+        normals = self._normals[layout.faces.long()].sum(1)
+        view = torch.nn.functional.normalize(normals, dim=1)
+        points = Points(face, third, 0.5 * area.log2(), view)
+        radiance = self.shaded(points, self.light.exp())
+        self.transport.bounce(radiance.clamp(min=0), self._areas)
+
+    @torch.no_grad()
+    def _trust(self) -> Tensor:
+        """Weight with which photos touch each texel."""
+        samples, size = self.samples, len(self.base)
+        with torch.enable_grad():
+            leaf = torch.zeros((size, size, 1), device=self.base.device, requires_grad=True)
+            pyramid = mip_pyramid(leaf, self._config.levels)
+            seen = _looked_up(pyramid, samples, self._layout)
+            (trust,) = torch.autograd.grad(seen, leaf, samples.weight.view(seen.shape))
+        return trust[..., 0]
+
+
+def _looked_up(pyramid: MipPyramid, samples: Samples, layout: Layout) -> Tensor:
+    from photocast.ops.texture import texture
+
+    index = layout.uv_faces[samples.face.clamp(min=0).long()].long()
+    third = 1 - samples.bary.sum(1, keepdim=True)
+    weights = torch.cat([samples.bary, third], 1)
+    uv = (layout.uvs[index] * weights[..., None]).sum(1)
+    side = samples.level.exp2()[:, None, None]
+    slopes = torch.eye(2, device=uv.device) * side
+    return texture(pyramid, uv.view(1, -1, CHUNK, 2), slopes.view(1, -1, CHUNK, 2, 2).contiguous())
+
+
+def _larger(image: Tensor, size: int) -> Tensor:
+    channels = image.detach().permute(2, 0, 1)[None]
+    grown = torch.nn.functional.interpolate(
+        channels, size=(size, size), mode="bilinear", align_corners=False
+    )
+    return grown[0].permute(1, 2, 0).contiguous()
+
+
+def _areas(vertices: Tensor, layout: Layout) -> Tensor:
+    corners = vertices[layout.faces.long()]
+    cross = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return cross.norm(dim=1) / 2
