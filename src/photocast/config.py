@@ -12,6 +12,7 @@ from photocast.errors import ConfigError
 
 __all__ = [
     "AppearanceConfig",
+    "CarveConfig",
     "MeshConfig",
     "OptimizeConfig",
     "ReconstructConfig",
@@ -71,6 +72,38 @@ class SampleConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CarveConfig:
+    """How hollows that outlines cannot show are dug out of the visual hull."""
+
+    steps: int = 400
+    """Optimiser steps; 0 starts from the bare hull."""
+    rays_per_step: int = 16384
+    """Pixels compared in one step."""
+    seen_rays: int = 400_000
+    """Pixels whose rays decide what is empty."""
+    stride: float = 0.8
+    """Distance between samples on a ray [voxel]."""
+    thin: float = 3.0
+    """Minus the logarithm of the density at the start [1/voxel]."""
+    solid: float = 0.0
+    """Logarithm of the density from which a place is solid [1/voxel]."""
+    arrives: float = 0.3
+    """A place is empty if this share of some ray arrives there and meets little."""
+    rate_color: float = 0.05
+    """Optimiser step for colours [sRGB, 0..1]."""
+    rate_density: float = 0.15
+    """Optimiser step for the logarithm of the density."""
+    smooth: float = 0.001
+    """Weight of the density's smoothness."""
+    epsilon: float = 3e-5
+    """Gradients well below this move nothing."""
+    cool: float = 0.2
+    """Step sizes at the end, relative to the start."""
+    seed: int = 0
+    """Where samples lie on the rays."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class VolumeConfig:
     """How a signed-distance grid is fitted to the photos by volume rendering."""
 
@@ -104,6 +137,10 @@ class VolumeConfig:
     """Gradients well below this move nothing."""
     depth: float = 0.05
     """Weight that ties the field to measured depth, where there is any."""
+    carve: CarveConfig = field(default_factory=CarveConfig)
+    """Before the first level, where photos have no depth."""
+    shiny: bool = True
+    """Let colours depend on the view while the shape is found, so that highlights dent it less."""
     mask_outliers: int = 0
     """How many masks may be wrong about any one point."""
     seed: int = 0
@@ -150,6 +187,10 @@ class RefineConfig:
     """Times that every photo is visited; 0 leaves the mesh as it is."""
     batch: int = 4
     """Photos per step."""
+    rate_base: float = 0.01
+    """Optimiser step for the base colour meanwhile [square root of linear]."""
+    rate_gloss: float = 0.01
+    """Optimiser step for roughness, metallic and the normal map meanwhile."""
     rate: float = 0.05
     """Step in median edge lengths."""
     stiffness: float = 10.0
@@ -269,8 +310,10 @@ class AppearanceConfig:
     """Leave out pixels that see the surface flatter than this cosine."""
     cosine_power: float = 1.0
     """How much frontal views count more: trust is the cosine to this power."""
-    edge: int = 2
-    """Leave out this many pixels along outlines, which mix object and background [px]."""
+    edge: int = 1
+    """This many pixels along outlines mix two things and count less [px]."""
+    edge_weight: float = 0.05
+    """How much those count."""
     max_samples: int = 12_000_000
     """Pixels to keep of all photos together; beyond it every second, third, ... is used."""
     seed: int = 0

@@ -11,7 +11,11 @@ import warp as wp
 
 BLOCK = wp.constant(4)  # voxels per side of an occupancy block
 MIN_TRANSMITTANCE = wp.constant(4.0e-3)
+SHINE = wp.constant(4)  # voxels per cell of the coarse grid of view-dependent colour
 NEGLIGIBLE = wp.constant(1.0e-4)  # opacity of a segment below which a sample teaches nothing
+
+
+vec8 = wp.types.vector(length=8, dtype=wp.float32)
 
 
 @wp.struct
@@ -28,6 +32,11 @@ class Grid:
     bz: int
     sharpness: float  # of the sigmoid [1/voxel]
     step: float  # between samples [voxel]
+    soft: int  # 1: the fourth number is minus the logarithm of a density [1/voxel], no distance
+    shine: wp.array2d(dtype=wp.vec3)  # coarse vertex, polynomial; no vertex: without
+    sx: int
+    sy: int
+    sz: int
 
 
 @wp.struct
@@ -106,6 +115,31 @@ def sigmoid(x: float):
 
 
 @wp.func
+def opacity(grid: Grid, s0: float, s1: float):
+    """Of a segment between two samples."""
+    if grid.soft != 0:
+        return 1.0 - wp.exp(-grid.step * wp.exp(-0.5 * (s0 + s1)))
+    p0 = wp.max(sigmoid(grid.sharpness * s0), 1.0e-6)
+    p1 = sigmoid(grid.sharpness * s1)
+    return wp.clamp((p0 - p1) / p0, 0.0, 1.0)
+
+
+@wp.func
+def opacity_slopes(grid: Grid, s0: float, s1: float):
+    """Derivatives of the opacity (where it is not clamped) by s0 and by s1."""
+    if grid.soft != 0:
+        # alpha = 1 - exp(-h q), q = exp(-(s0 + s1) / 2): both slopes are -h q exp(-h q) / 2
+        thick = grid.step * wp.exp(-0.5 * (s0 + s1))
+        slope = -0.5 * thick * wp.exp(-thick)
+        return wp.vec2(slope, slope)
+    # alpha = 1 - p1/p0, dp/ds = sharpness p (1 - p)
+    p0 = wp.max(sigmoid(grid.sharpness * s0), 1.0e-6)
+    p1 = sigmoid(grid.sharpness * s1)
+    kept = grid.sharpness * p1 / p0
+    return wp.vec2(kept * (1.0 - p0), -kept * (1.0 - p1))
+
+
+@wp.func
 def box_span(grid: Grid, o: wp.vec3, d: wp.vec3):
     """Where a ray enters and leaves the grid, (near, far); far < near if it misses."""
     inv = wp.vec3(1.0 / d[0], 1.0 / d[1], 1.0 / d[2])
@@ -140,6 +174,8 @@ def skip_empty(grid: Grid, o: wp.vec3, d: wp.vec3, t: float):
 @wp.func
 def stride(grid: Grid, distance: float):
     """How far the next sample may lie: near the surface one step, outside nearly the distance."""
+    if grid.soft != 0:
+        return grid.step
     return wp.max(grid.step, distance - 1.5)
 
 
@@ -155,10 +191,19 @@ def safe_direction(d: wp.vec3):
     )
 
 
+@wp.struct
+class Ray:
+    """What a ray gathered."""
+
+    total: wp.vec4  # premultiplied colour and coverage
+    reach: float  # distance to the surface times coverage
+
+
 @wp.func
 def march(grid: Grid, o: wp.vec3, d: wp.vec3, span: wp.vec2):
-    """Premultiplied colour and coverage along a ray, (r, g, b, alpha)."""
+    """Premultiplied colour and coverage along a ray, and where it ended."""
     total = wp.vec4(0.0)
+    reach = float(0.0)
     transmittance = float(1.0)
     t = float(span[0])
     previous = wp.vec4(0.0)
@@ -171,9 +216,7 @@ def march(grid: Grid, o: wp.vec3, d: wp.vec3, span: wp.vec2):
         else:
             value = sample(grid, o + d * t)
             if have:
-                p0 = sigmoid(grid.sharpness * previous[3])
-                p1 = sigmoid(grid.sharpness * value[3])
-                alpha = wp.clamp((p0 - p1) / wp.max(p0, 1.0e-6), 0.0, 1.0)
+                alpha = opacity(grid, previous[3], value[3])
                 w = 0.5 * transmittance * alpha
                 total += wp.vec4(
                     w * (previous[0] + value[0]),
@@ -181,11 +224,15 @@ def march(grid: Grid, o: wp.vec3, d: wp.vec3, span: wp.vec2):
                     w * (previous[2] + value[2]),
                     2.0 * w,
                 )
+                reach += 2.0 * w * t
                 transmittance *= 1.0 - alpha
             previous = value
             have = True
             t += stride(grid, value[3])
-    return total
+    ray = Ray()
+    ray.total = total
+    ray.reach = reach
+    return ray
 
 
 @wp.func
@@ -227,9 +274,7 @@ def march_adjoint(
             current = wp.vec4(0.0)
             learns = bool(False)
             if have:
-                p0 = wp.max(sigmoid(grid.sharpness * previous[3]), 1.0e-6)
-                p1 = sigmoid(grid.sharpness * value[3])
-                alpha = wp.clamp((p0 - p1) / p0, 0.0, 1.0)
+                alpha = opacity(grid, previous[3], value[3])
                 if alpha > 0.0:
                     w = transmittance * alpha
                     color = wp.vec4(
@@ -241,9 +286,9 @@ def march_adjoint(
                     done += color * w
                     behind = wp.dot(g, total - done) / wp.max(1.0 - alpha, 1.0e-3)
                     g_alpha = transmittance * wp.dot(g, color) - behind
-                    # alpha = 1 - p1/p0, dp/ds = sharpness p (1 - p)
-                    g_s0 = g_alpha * grid.sharpness * (p1 / p0) * (1.0 - p0)
-                    g_s1 = -g_alpha * grid.sharpness * (p1 / p0) * (1.0 - p1)
+                    slopes = opacity_slopes(grid, previous[3], value[3])
+                    g_s0 = g_alpha * slopes[0]
+                    g_s1 = g_alpha * slopes[1]
                     gc = g * (0.5 * w)
                     pending += wp.vec4(gc[0], gc[1], gc[2], g_s0)
                     current = wp.vec4(gc[0], gc[1], gc[2], g_s1)
@@ -262,6 +307,68 @@ def march_adjoint(
 
 
 @wp.func
+def shine_basis(d: wp.vec3):
+    """Spherical harmonics of degree 1 and 2, without their constants; each has a mean of zero."""
+    x = d[0]
+    y = d[1]
+    z = d[2]
+    return vec8(x, y, z, 2.0 * x * y, 2.0 * y * z, 2.0 * x * z, x * x - y * y, z * z - 1.0 / 3.0)
+
+
+@wp.func
+def shine_cell(grid: Grid, p: wp.vec3):
+    """First coarse vertex around a point of the grid frame, and how far the point is from it."""
+    q = p / float(SHINE)
+    x = wp.clamp(int(q[0]), 0, grid.sx - 2)
+    y = wp.clamp(int(q[1]), 0, grid.sy - 2)
+    z = wp.clamp(int(q[2]), 0, grid.sz - 2)
+    return wp.vec4(
+        float((x * grid.sy + y) * grid.sz + z),
+        wp.clamp(q[0] - float(x), 0.0, 1.0),
+        wp.clamp(q[1] - float(y), 0.0, 1.0),
+        wp.clamp(q[2] - float(z), 0.0, 1.0),
+    )
+
+
+@wp.func
+def shine_corner(grid: Grid, cell: wp.vec4, k: int):
+    """Index and weight of the k-th coarse vertex of a cell."""
+    x = k // 4
+    y = (k // 2) % 2
+    z = k % 2
+    wx = wp.where(x == 1, cell[1], 1.0 - cell[1])
+    wy = wp.where(y == 1, cell[2], 1.0 - cell[2])
+    wz = wp.where(z == 1, cell[3], 1.0 - cell[3])
+    return wp.vec2(float((x * grid.sy + y) * grid.sz + z), wx * wy * wz)
+
+
+@wp.func
+def shine_at(grid: Grid, p: wp.vec3, d: wp.vec3):
+    """What a view direction adds to the colour."""
+    basis = shine_basis(d)
+    cell = shine_cell(grid, p)
+    total = wp.vec3(0.0)
+    for k in range(8):
+        corner = shine_corner(grid, cell, k)
+        index = int(cell[0]) + int(corner[0])
+        for j in range(8):
+            total += grid.shine[index, j] * (basis[j] * corner[1])
+    return total
+
+
+@wp.func
+def shine_scatter(grid: Grid, grad: wp.array2d(dtype=wp.vec3), p: wp.vec3, d: wp.vec3, g: wp.vec3):
+    """Adjoint of :func:`shine_at` with respect to the coarse grid."""
+    basis = shine_basis(d)
+    cell = shine_cell(grid, p)
+    for k in range(8):
+        corner = shine_corner(grid, cell, k)
+        index = int(cell[0]) + int(corner[0])
+        for j in range(8):
+            wp.atomic_add(grad, index, j, g * (basis[j] * corner[1]))
+
+
+@wp.func
 def find_view(pixels: Pixels, pixel: wp.int64):
     """Binary search for the photo that holds a flat pixel index."""
     lo = int(0)
@@ -276,6 +383,43 @@ def find_view(pixels: Pixels, pixel: wp.int64):
 
 
 @wp.kernel(enable_backward=False)
+def mark_seen(
+    grid: Grid,
+    pixels: Pixels,
+    chosen: wp.array(dtype=wp.int64),
+    first: int,
+    seen: wp.array(dtype=wp.float32),
+):
+    """Raise each vertex that a ray passes to the share of the ray that still arrives there."""
+    i = first + wp.tid()
+    pixel = chosen[i]
+    view = find_view(pixels, pixel)
+    local = int(pixel - pixels.first[view])
+    width = pixels.width[view]
+    x = float(local % width) + 0.5
+    y = float(local // width) + 0.5
+    o = pixels.origin[view]
+    d = safe_direction(pixels.direction[view] * wp.vec3(x, y, 1.0))
+    span = box_span(grid, o, d)
+    transmittance = float(1.0)
+    t = span[0]
+    previous = wp.vec4(0.0)
+    have = bool(False)
+    while t < span[1] and transmittance > MIN_TRANSMITTANCE:
+        p = o + d * t
+        value = sample(grid, p)
+        if have:
+            transmittance *= 1.0 - opacity(grid, previous[3], value[3])
+        previous = value
+        have = True
+        cx = wp.clamp(int(p[0] + 0.5), 0, grid.nx - 1)
+        cy = wp.clamp(int(p[1] + 0.5), 0, grid.ny - 1)
+        cz = wp.clamp(int(p[2] + 0.5), 0, grid.nz - 1)
+        wp.atomic_max(seen, (cx * grid.ny + cy) * grid.nz + cz, transmittance)
+        t += 0.5
+
+
+@wp.kernel(enable_backward=False)
 def train_rays(
     grid: Grid,
     pixels: Pixels,
@@ -284,6 +428,7 @@ def train_rays(
     first: int,
     seed: int,
     grad: wp.array(dtype=wp.vec4),
+    grad_shine: wp.array2d(dtype=wp.vec3),
     error: wp.array(dtype=wp.float32),
 ):
     """Render the chosen pixels, compare with the photos, and scatter the gradient.
@@ -308,15 +453,24 @@ def train_rays(
     a = float(raw[3]) / 255.0
     target = wp.vec3(float(raw[0]), float(raw[1]), float(raw[2])) * (a / 255.0)
 
-    total = march(grid, o, d, span)
+    ray = march(grid, o, d, span)
+    total = ray.total
     rgb = wp.vec3(total[0], total[1], total[2])
+    shine = wp.vec3(0.0)
+    shiny = grid.sx > 0 and total[3] > 0.2
+    end = o + d * (ray.reach / wp.max(total[3], 1.0e-3))
+    if shiny:
+        shine = shine_at(grid, end, d)
+        rgb += shine * total[3]
     residual = rgb - target + loss.background * (a - total[3])
     residual_alpha = total[3] - a
     square = wp.dot(residual, residual)
     error[i] = square
     # Charbonnier: d/dr sqrt(r^2 + c^2) scaled so that small residuals behave as least squares
     gc = residual / wp.sqrt(square / (loss.color_scale * loss.color_scale) + 1.0)
-    ga = loss.alpha_weight * residual_alpha - wp.dot(gc, loss.background)
+    ga = loss.alpha_weight * residual_alpha + wp.dot(gc, shine - loss.background)
+    if shiny:
+        shine_scatter(grid, grad_shine, end, d, gc * total[3])
     if span[1] > span[0]:
         march_adjoint(grid, o, d, span, total, wp.vec4(gc[0], gc[1], gc[2], ga), grad)
 
@@ -333,7 +487,7 @@ def render_rays(
     i = first + wp.tid()
     d = safe_direction(directions[i])
     span = box_span(grid, origins[i], d)
-    colors[i] = march(grid, origins[i], d, span)
+    colors[i] = march(grid, origins[i], d, span).total
 
 
 @wp.kernel(enable_backward=False)

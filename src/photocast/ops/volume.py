@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 import warp as wp
-from jaxtyping import Float, Float32, Int32, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Int32, Int64, UInt8
 from torch import Tensor
 
 from photocast.kernels import volume as kernels
@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 BLOCK = 4
+SHINE = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +59,10 @@ class Adam:
     anchor: float = 0.0
     """Weight of the measured distances, where the grid has them."""
     smooth_color: float = 0.0
+    rate_shine: float = 0.01
+    """Optimiser step for view-dependent colour [sRGB, 0..1]."""
+    matte: float = 0.1
+    """Pull on view-dependent colour towards none."""
     band: float = 3.0
     """Distances are kept within this many voxels of the surface."""
 
@@ -97,6 +102,8 @@ class VolumeGrid:
         *,
         measured: Float32[Tensor, "nx ny nz"] | None = None,
         step: float = 0.7,
+        shiny: bool = False,
+        soft: bool = False,
     ) -> None:
         """Take ownership of ``values``.
 
@@ -104,12 +111,14 @@ class VolumeGrid:
             values: (r, g, b, signed distance).
             measured: Distances known from depth [voxel]; beyond the band means unknown.
             step: Distance between samples on a ray [voxel].
+            shiny: Let colours depend on the view, so that highlights leave the shape alone.
+            soft: The fourth number is minus the logarithm of a density [1/voxel], no distance.
         """
         if values.ndim != 4 or values.shape[-1] != 4 or min(values.shape[:3]) < 2:
             raise ValueError(f"values has shape {tuple(values.shape)}; (nx, ny, nz, 4) is needed.")
         self.values = values.contiguous()
         self.measured = torch.zeros(0, device=values.device) if measured is None else measured
-        self.step = step
+        self.step, self.soft = step, soft
         device = values.device
         count = values[..., 0].numel()
         self.size = (int(values.shape[0]), int(values.shape[1]), int(values.shape[2]))
@@ -120,6 +129,12 @@ class VolumeGrid:
         self.square = torch.zeros(count, 4, device=device)
         self.grads = torch.zeros(part_count(device), count, 4, device=device)
         self.iteration = 0
+        coarse = [-(-(n - 1) // SHINE) + 1 for n in self.size] if shiny else [0, 0, 0]
+        self._coarse = (coarse[0], coarse[1], coarse[2])
+        number = coarse[0] * coarse[1] * coarse[2]
+        self.shine = torch.zeros(number, 8, 3, device=device)
+        self._shine_grads = torch.zeros(part_count(device), max(number, 1), 8, 3, device=device)
+        self._shine_moments = torch.zeros(2, number, 8, 3, device=device)
 
     @property
     def device(self) -> torch.device:
@@ -133,7 +148,9 @@ class VolumeGrid:
         s.occupied = as_array(self.occupied.view(-1))
         s.nx, s.ny, s.nz = self.size
         s.bx, s.by, s.bz = self.blocks
-        s.sharpness, s.step = sharpness, self.step
+        s.sharpness, s.step, s.soft = sharpness, self.step, int(self.soft)
+        s.shine = as_array(self.shine, dtype=wp.vec3)
+        s.sx, s.sy, s.sz = self._coarse
         return s
 
     def focus(self, band: float) -> None:
@@ -142,7 +159,11 @@ class VolumeGrid:
         A vertex is active if it or a neighbour lies inside the band; a block is occupied if a cell
         it contains touches an active vertex.
         """
-        near = (self.values[..., 3].abs() < band).to(torch.float32)[None, None]
+        self.focus_on(self.values[..., 3].abs() < band)
+
+    def focus_on(self, chosen: Bool[Tensor, "nx ny nz"]) -> None:
+        """Learn at some vertices and their neighbours, and sample the blocks around them."""
+        near = chosen.to(torch.float32)[None, None]
         near = torch.nn.functional.max_pool3d(near, 3, stride=1, padding=1)
         self.active = near.view(-1).nonzero().squeeze(1).to(torch.int32)
         # a block's cells reach one vertex past its end
@@ -176,14 +197,49 @@ class VolumeGrid:
         terms.color_scale, terms.alpha_weight = loss.color_scale, loss.alpha_weight
         terms.background = wp.vec3(*loss.background)
         parts = [
-            (stop - start, [grid, bank, terms, chosen, start, seed, (grad, wp.vec4), error])
-            for (start, stop), grad in zip(
-                split(len(chosen), len(self.grads)), self.grads, strict=False
+            (
+                stop - start,
+                [grid, bank, terms, chosen, start, seed, (grad, wp.vec4), (shine, wp.vec3), error],
+            )
+            for (start, stop), grad, shine in zip(
+                split(len(chosen), len(self.grads)), self.grads, self._shine_grads, strict=False
             )
         ]
         launch_parts(kernels.train_rays, parts, device)
+        if self._coarse[0]:
+            self._update_shine(adam)
         self._update(grid, adam, len(chosen))
         return error
+
+    def arriving(
+        self, pixels: PixelBank, chosen: Int64[Tensor, " ray"]
+    ) -> Float32[Tensor, "nx ny nz"]:
+        """The largest share of any chosen ray that still arrives at each vertex."""
+        count = self.values[..., 3].numel()
+        parts = split(len(chosen), part_count(self.device))
+        seen = torch.zeros(max(len(parts), 1), count, device=self.device)
+        grid, bank = self.struct(1.0), pixels.struct()
+        launch_parts(
+            kernels.mark_seen,
+            [
+                (stop - start, [grid, bank, chosen, start, own])
+                for (start, stop), own in zip(parts, seen, strict=False)
+            ],
+            self.device,
+        )
+        return seen.amax(0).view(self.size)
+
+    def _update_shine(self, adam: Adam) -> None:
+        """Adam, and a pull towards no dependence on the view."""
+        grad = self._shine_grads.sum(0) if len(self._shine_grads) > 1 else self._shine_grads[0]
+        count = self.iteration + 1
+        first, second = self._shine_moments
+        first.lerp_(grad, 1 - adam.beta1)
+        second.lerp_(grad.square(), 1 - adam.beta2)
+        size = (second / (1 - adam.beta2**count)).sqrt_().add_(adam.epsilon)
+        rate = adam.rate_shine / (1 - adam.beta1**count)
+        self.shine.addcdiv_(first, size, value=-rate).mul_(1 - adam.matte * adam.rate_shine)
+        self._shine_grads.zero_()
 
     def _update(self, grid: Any, adam: Adam, rays: int) -> None:
         self.iteration += 1

@@ -67,13 +67,9 @@ class AppearanceFit:
             config: Sizes, steps and weights.
             progress: Called per photo and every few steps.
         """
-        vertices, normals, layout = surface
-        self._normals, self._layout, self._config = normals, layout, config
-        self._progress = progress
-        self.samples = gather(surface, photos, config, progress)
-        self.transport = Transport(vertices, normals, layout)
-        self._areas = _areas(vertices, layout)
-        device = vertices.device
+        self._photos, self._config, self._progress = photos, config, progress
+        self.move(surface)
+        device = surface[0].device
         self._random = torch.Generator(device=device).manual_seed(config.seed)
         sizes = [max(16, config.size // share) for share in (*config.coarse, 1)]
         seen = self.samples.color[self.samples.face >= 0].float() / 255
@@ -91,6 +87,14 @@ class AppearanceFit:
         self._sizes = sizes
         self.steps_done = 0
 
+    def move(self, surface: tuple[Tensor, Tensor, Layout]) -> None:
+        """Look again at all photos, from a shape that has changed; UVs stay."""
+        vertices, normals, layout = surface
+        self._normals, self._layout = normals, layout
+        self.samples = gather(surface, self._photos, self._config, self._progress)
+        self.transport = Transport(vertices, normals, layout)
+        self._areas = _areas(vertices, layout)
+
     @property
     def step_counts(self) -> list[int]:
         """Optimiser steps at each size of the maps."""
@@ -102,15 +106,13 @@ class AppearanceFit:
     def _batch(self) -> int:
         return min(self._config.samples_per_step, max(CHUNK, len(self.samples)))
 
-    def run(self) -> Appearance:
-        """Find everything, coarse to fine."""
-        total = sum(self.step_counts)
-        done = 0
-        for size, steps in zip(self._sizes, self.step_counts, strict=True):
+    def run(self, first: int = 0, stop: int | None = None) -> None:
+        """Find everything, coarse to fine, or only at some sizes of the maps."""
+        total, done = sum(self.step_counts), sum(self.step_counts[:first])
+        for size, steps in list(zip(self._sizes, self.step_counts, strict=True))[first:stop]:
             self._grow(size)
             self._run_level(steps, lambda here, done=done: (done + here) / total)
             done += steps
-        return self.found()
 
     @torch.no_grad()
     def found(self) -> Appearance:
@@ -174,7 +176,7 @@ class AppearanceFit:
         optimizer.step()
         optimizer.zero_grad()
         with torch.no_grad():
-            self._hold(cool)
+            self.hold(cool)
             seen = (picked.face >= 0).float()
             return (square * seen).sum() / seen.sum().clamp(min=1) / 3
 
@@ -205,7 +207,7 @@ class AppearanceFit:
             light_every=light_every,
         )
 
-    def _hold(self, cool: float) -> None:
+    def hold(self, cool: float) -> None:
         """Keep every number where it has a meaning, and pull weakly on what photos leave open."""
         config = self._config
         self.base.clamp_(0.05, 1.0)

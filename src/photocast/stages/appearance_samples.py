@@ -115,8 +115,10 @@ def _samples_of(
     if photo.mask is not None:
         mask = np.ascontiguousarray(photo.mask[part])
         outside |= torch.from_numpy(mask).to(device) < _INSIDE
-    outside |= _jumps(seen[..., 2], raster.face[0] >= 0, seen, camera)
-    index = torch.nonzero(~_grown(outside, config.edge).flatten())[:, 0]
+    # Next to an edge photos mix two things. Thin parts are all edge, so such pixels count a little.
+    jumps = _jumps(seen[..., 2], raster.face[0] >= 0, seen, camera)
+    mixed = _grown(outside | jumps, config.edge).flatten()
+    index = torch.nonzero(~outside.flatten())[:, 0]
     cosine = _cosines(seen.flatten(0, 1)[index])
     keep = cosine > config.min_cosine
     index, cosine = index[keep][:: numbers[1]], cosine[keep][:: numbers[1]]
@@ -133,7 +135,7 @@ def _samples_of(
             footprint(raster.bary_da[0].flatten(0, 1)[index], face, layout),
             -torch.nn.functional.normalize(place, dim=1) @ turn.T,
             rgb[index],
-            cosine.pow(config.cosine_power),
+            cosine.pow(config.cosine_power) * torch.where(mixed[index], config.edge_weight, 1.0),
             torch.full_like(face, numbers[0]),
             pixel.square().sum(1) / corner,
         )

@@ -20,16 +20,17 @@ from torch import Tensor
 from photocast.config import VolumeConfig
 from photocast.data import Photo
 from photocast.data.grid_frame import GridFrame
-from photocast.ops.volume import Adam, LossTerms, PixelBank, VolumeGrid, upsample
+from photocast.ops.volume import Adam, LossTerms, VolumeGrid, upsample
 from photocast.progress import Progress
+from photocast.stages.carve import carve_hollows
 from photocast.stages.hull import hull_distance
-from photocast.stages.pixel_bank import foreground, pixel_bank, shrink_factor
+from photocast.stages.pixel_bank import shrink_factor
+from photocast.stages.rays import Rays
 
 __all__ = ["Volume", "fit_volume"]
 
 BAND = 3.0  # distances are kept within this many voxels of the surface
 _FREE = 3  # layers of the coarsest grid's margin that hold nothing
-_PATCH = 16  # pixels drawn together
 _FOCUS_EVERY = 25  # steps between looking where the surface has moved
 _COOL_FROM = 0.6  # share of a level's steps after which step sizes fall
 
@@ -62,14 +63,19 @@ def fit_volume(
     """
     has_depth = any(photo.depth is not None for photo in photos)
     plan = _plan(photos, box, config)
-    rays = _Rays(photos, config.seed, device)
+    rays = Rays(photos, config.seed, device)
     total, done = sum(steps for _, steps in plan), 0
     grid: VolumeGrid | None = None
     for frame, steps in plan:
-        measured = _measured(photos, frame, device) if has_depth else None
-        values = _start(photos, frame, config, device) if grid is None else _finer(grid)
-        grid = VolumeGrid(values, measured=measured)
         rays.focus(frame)
+        measured = _measured(photos, frame, device) if has_depth else None
+        if grid is not None:
+            values = _finer(grid)
+        else:
+            values = _start(photos, frame, config, device)
+            if config.carve.steps and not has_depth:
+                values = carve_hollows(values[..., 3], rays, config.carve, BAND, progress)
+        grid = VolumeGrid(values, measured=measured, shiny=config.shiny)
         _fit_level(grid, rays, config, (done, steps, total), progress)
         done += steps
     assert grid is not None
@@ -113,7 +119,7 @@ def _start_resolution(
 
 def _fit_level(
     grid: VolumeGrid,
-    rays: "_Rays",
+    rays: Rays,
     config: VolumeConfig,
     span: tuple[int, int, int],
     progress: Progress,
@@ -174,40 +180,3 @@ def _start(
 
 def _measured(photos: Sequence[Photo], frame: GridFrame, device: torch.device) -> Tensor:
     return hull_distance(photos, frame, device=device)
-
-
-class _Rays:
-    """Draws small patches of pixels, in a new order each time all were seen.
-
-    Rays of a patch meet the same cells, so the grid is read from cache; many patches make a step,
-    so it still mixes all photos.
-    """
-
-    def __init__(self, photos: Sequence[Photo], seed: int, device: torch.device) -> None:
-        self._photos, self._device = photos, device
-        self._random = torch.Generator(device=device).manual_seed(seed)
-        self._next = 0
-
-    def focus(self, frame: GridFrame) -> None:
-        """Resample the photos for the cells of ``frame``."""
-        factor = shrink_factor(self._photos, frame)
-        self.bank: PixelBank = pixel_bank(self._photos, frame, factor, self._device)
-        pixels = foreground(self.bank)
-        whole = len(pixels) // _PATCH * _PATCH
-        self._patches = pixels[:whole].view(-1, _PATCH) if whole else pixels[None]
-        self._shuffle()
-
-    def draw(self, count: int) -> Tensor:
-        """Flat indices of about ``count`` pixels, int64."""
-        patches = max(1, count // self._patches.shape[1])
-        if self._next + patches > len(self._patches):
-            self._shuffle()
-        chosen = self._patches[self._next : self._next + patches]
-        self._next += patches
-        return chosen.reshape(-1)
-
-    def _shuffle(self) -> None:
-        count = len(self._patches)
-        order = torch.randperm(count, generator=self._random, device=self._device)
-        self._patches = self._patches[order]
-        self._next = 0

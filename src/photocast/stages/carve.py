@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Find the hollows that outlines cannot show: a soft density first, a surface from it.
+
+A hull fills every hollow, and a surface only moves where rays meet it: too slow to dig a bucket.
+A density that starts thin lets rays see through the whole hull at once, so colours that do not
+agree between photos thin out, wherever they lie. Where enough of some ray arrives and little is
+met, there is nothing; everything else inside the hull stays solid.
+Source of the idea: Sun et al., Direct voxel grid optimization, 2022, section 3 (coarse stage).
+"""
+
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from photocast.config import CarveConfig
+from photocast.geometry.redistance import redistance
+from photocast.ops.volume import Adam, LossTerms, VolumeGrid
+from photocast.progress import Progress
+from photocast.stages.rays import Rays
+
+__all__ = ["carve_hollows"]
+
+_SOFT_BAND = 7.0
+"""Densities are kept between exp(-band) and exp(band) per voxel."""
+_FOCUS = 0.5  # voxels around the hull that rays sample
+
+
+def carve_hollows(
+    hull: Float32[Tensor, "nx ny nz"],
+    rays: Rays,
+    config: CarveConfig,
+    band: float,
+    progress: Progress,
+) -> Float32[Tensor, "nx ny nz 4"]:
+    """Dig what the photos see through out of a hull.
+
+    Args:
+        hull: Signed distance [voxel].
+        rays: The photos, resampled for this grid.
+        config: Steps and thresholds.
+        band: Distances are kept within it [voxel].
+        progress: Told every few steps.
+
+    Returns:
+        sRGB colour and signed distance [voxel] on the same grid.
+    """
+    inside = hull < _FOCUS
+    values = torch.full((*hull.shape, 4), 0.5, device=hull.device)
+    values[..., 3] = torch.where(inside, config.thin, _SOFT_BAND)
+    grid = VolumeGrid(values, soft=True, step=config.stride)
+    grid.focus_on(inside)
+    for step in range(config.steps):
+        late = max(0.0, 2 * step / config.steps - 1)
+        cool = config.cool**late
+        adam = Adam(
+            rate_color=config.rate_color * cool,
+            rate_distance=config.rate_density * cool,
+            epsilon=config.epsilon,
+            eikonal=0.0,
+            smooth=config.smooth,
+            band=_SOFT_BAND,
+        )
+        grid.train(
+            rays.bank,
+            rays.draw(config.rays_per_step),
+            sharpness=1.0,
+            loss=LossTerms(),
+            adam=adam,
+            seed=config.seed + step,
+        )
+        if (step + 1) % 50 == 0 or step + 1 == config.steps:
+            progress("carve", step + 1, config.steps)
+    arriving = grid.arriving(rays.bank, rays.draw(config.seen_rays))
+    level = grid.values[..., 3] + config.solid  # zero at the density that counts as surface
+    free = (arriving > config.arrives) & (level > 0)
+    field = torch.where(free, level.clamp(min=0.05), level.clamp(max=-0.05))
+    field = torch.where(inside, field, hull.clamp(min=0.05))
+    distance = torch.maximum(redistance(field, band), hull.clamp(-band, band))
+    return torch.cat([grid.values[..., :3], distance[..., None]], -1)
