@@ -23,6 +23,8 @@ LABELS: dict[str, tuple[str, str, float, int]] = {
     "peak_rss_mb": ("memory", " GB", 1e-3, 1),
     "psnr_white": ("PSNR", " dB", 1, 1),
     "psnr_inside": ("PSNR in the mask", " dB", 1, 1),
+    "relit_psnr_white": ("relit PSNR", " dB", 1, 1),
+    "albedo_psnr": ("base colour PSNR", " dB", 1, 1),
     "mask_iou": ("mask IoU", "", 1, 3),
     "chamfer": ("Chamfer", " %", 100, 2),
     "f_score_one_percent": ("F(1 %)", "", 1, 3),

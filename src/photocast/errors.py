@@ -8,7 +8,8 @@
     ├── UnsuitableInput       exit code 3   the capture or the mesh cannot be used
     │   ├── CaptureError                    files, photos, masks, depth
     │   ├── CameraError                     poses and intrinsics
-    │   └── MeshError                       a mesh file
+    │   ├── MeshError                       a mesh file
+    │   └── LightError                      an environment map
     └── Cancelled             exit code 130 the user stopped the run
 
 Each carries a stable ``code`` such as ``capture.no_photos``; the sentence says what happened, with
@@ -20,6 +21,7 @@ __all__ = [
     "Cancelled",
     "CaptureError",
     "ConfigError",
+    "LightError",
     "MeshError",
     "PhotocastError",
     "UnsuitableInput",
@@ -66,6 +68,10 @@ class CameraError(UnsuitableInput):
 
 class MeshError(UnsuitableInput):
     """A mesh file cannot be used."""
+
+
+class LightError(UnsuitableInput):
+    """An environment map cannot be used."""
 
 
 class Cancelled(PhotocastError):

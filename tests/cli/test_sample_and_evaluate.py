@@ -70,3 +70,45 @@ def test_a_folder_without_a_mesh_is_refused(capture):
     with pytest.raises(UserError, match=r"mesh\.glb, mesh\.obj, mesh\.ply") as caught:
         evaluate(capture, capture, quiet=True)
     assert caught.value.code == "evaluate.no_mesh"
+
+
+def test_base_colour_and_another_light_are_scored_against_the_truth(
+    capture, result, tmp_path, capsys
+):
+    # The truth as its own result: its base colour is right, its pictures are not lit.
+    evaluate(
+        result,
+        capture,
+        albedo=capture / "ground_truth.ply",
+        relit=capture / "transforms_test.json",
+        light=capture / "ground_truth_light.hdr",
+        as_json=True,
+        quiet=True,
+    )
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["albedo"]["albedo_psnr"] == 100
+    assert scores["albedo"]["albedo_scale"] == pytest.approx([1, 1, 1])
+    assert scores["relit"]["relit_views"] == 2
+    assert scores["relit"]["relit_psnr_white"] == pytest.approx(scores["mean"]["psnr_white"])
+    assert scores["relit"]["relit_psnr_white_scaled"] == pytest.approx(
+        scores["relit"]["relit_psnr_white"]
+    )
+    evaluate(
+        result,
+        capture,
+        relit=capture / "transforms_test.json",
+        light=capture / "ground_truth_light.hdr",
+        quiet=True,
+    )
+    said = capsys.readouterr().out
+    assert "relit, over white" in said
+    assert "colour scaled" not in said
+    assert "base colour" not in said
+
+
+@pytest.mark.parametrize("given", ["relit", "light"])
+def test_photos_under_another_light_need_that_light_and_the_other_way_round(capture, result, given):
+    missing = {"relit": "light", "light": "relit"}[given]
+    with pytest.raises(UserError, match=f"--{missing} is missing") as caught:
+        evaluate(result, capture, quiet=True, **{given: capture / "transforms_test.json"})
+    assert caught.value.code == "evaluate.relit"

@@ -17,7 +17,7 @@ from photocast.formats.glb_write import write_glb
 from photocast.formats.meshes import load_mesh
 
 SIZES = {5125: 4, 5126: 4}
-COLUMNS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3}
+COLUMNS = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4}
 
 
 def unpack(data: bytes) -> tuple[dict, bytes]:
@@ -71,6 +71,37 @@ def test_positions_carry_exact_bounds_and_normals_unit_length(textured_sphere):
     # On a sphere about the origin the normal is the position.
     np.testing.assert_allclose(array("NORMAL"), array("POSITION"), atol=0.05)
     np.testing.assert_allclose(np.linalg.norm(array("NORMAL"), axis=1), 1, atol=1e-6)
+
+
+def test_a_normal_map_brings_the_tangents_it_was_made_for(textured_sphere):
+    flat = np.tile(np.float32([0, 0, 1]), (4, 4, 1))
+    material = replace(textured_sphere.material, normal=flat, unlit=False)
+    document, binary = unpack(write_glb(replace(textured_sphere, material=material)))
+    attributes = document["meshes"][0]["primitives"][0]["attributes"]
+    accessor = document["accessors"][attributes["TANGENT"]]
+    assert (accessor["type"], accessor["componentType"]) == ("VEC4", 5126)
+
+    def array(name: str) -> np.ndarray:
+        view = document["bufferViews"][document["accessors"][attributes[name]]["bufferView"]]
+        flat = np.frombuffer(binary, "<f4", view["byteLength"] // 4, view["byteOffset"])
+        return flat.reshape(accessor["count"], -1)
+
+    tangents, normals, places = array("TANGENT"), array("NORMAL"), array("POSITION")
+    np.testing.assert_allclose(np.linalg.norm(tangents[:, :3], axis=1), 1, atol=1e-5)
+    assert set(np.abs(tangents[:, 3])) == {1.0}
+    away = np.abs(places[:, 1]) < 0.95
+    assert np.abs((tangents[:, :3] * normals).sum(axis=1))[away].max() < 1e-5
+    # u runs around the axis from +X towards +Z.
+    along = np.stack([-places[:, 2], 0 * places[:, 0], places[:, 0]], axis=1)[away]
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    assert (tangents[away, :3] * along).sum(axis=1).min() > 0.99
+
+
+@pytest.mark.parametrize("unlit", [True, False])
+def test_without_a_normal_map_there_are_no_tangents(textured_sphere, unlit):
+    material = replace(textured_sphere.material, unlit=unlit)
+    document, _ = unpack(write_glb(replace(textured_sphere, material=material)))
+    assert "TANGENT" not in document["meshes"][0]["primitives"][0]["attributes"]
 
 
 def test_only_seams_split_vertices(textured_sphere):

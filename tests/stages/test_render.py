@@ -115,7 +115,7 @@ def test_silhouette_colours_are_straight_not_darkened():
     assert (picture.rgb[edge] >= 254).all()
 
 
-@pytest.mark.parametrize("style", ["color", "clay", "normal", "depth"])
+@pytest.mark.parametrize("style", ["color", "clay", "normal", "depth", "base_color"])
 def test_supersampling_agrees_with_the_plain_picture(textured_sphere, style):
     scene = Scene(textured_sphere, {})
     camera = orbit_camera(textured_sphere.vertices, scene.up, size=(48, 40))
@@ -155,6 +155,17 @@ def test_without_any_colour_the_picture_is_clay():
         for style in ("color", "clay")
     )
     np.testing.assert_array_equal(plain.rgb, clay.rgb)
+
+
+def test_the_base_colour_of_an_unlit_mesh_is_what_it_looks_like(textured_sphere):
+    camera = orbit_camera(textured_sphere.vertices, np.array([0, 1, 0]), size=(32, 32))
+    painted = square(3.0, 0.9, (0.2, 0.5, 0.8))
+    for mesh, at in ((textured_sphere, camera), (painted, front_camera(32, 32))):
+        plain, base = (
+            render_view(Scene(mesh, {}), at, style=style) for style in ("color", "base_color")
+        )
+        np.testing.assert_array_equal(plain.rgb, base.rgb)
+        np.testing.assert_array_equal(plain.alpha, base.alpha)
 
 
 def test_a_principal_point_moves_the_picture():

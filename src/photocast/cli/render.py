@@ -29,6 +29,7 @@ class Look(str, Enum):
     clay = "clay"
     normal = "normal"
     depth = "depth"
+    base_color = "base_color"
 
 
 def render(
@@ -98,9 +99,10 @@ def _check(out: Path, camera: str | None, turntable: bool) -> None:
 def _animation(source: Path, look: Look, size: int, device: str) -> bytes:
     from photocast.cli.interrupt import cancellable
     from photocast.cli.progress_bar import progress_for
+    from photocast.formats.result_folder import load_result
     from photocast.stages.turntable import turntable_frames, webp
 
-    scene = _scene(source)
+    scene = load_result(source)
     with progress_for(quiet=False) as bars, cancellable(bars) as progress:
         frames = turntable_frames(
             scene, size=size, style=look.value, device=_device(device), progress=progress
@@ -111,27 +113,12 @@ def _animation(source: Path, look: Look, size: int, device: str) -> bytes:
 def _picture(
     source: Path, camera: str | None, orbit: _Orbit, size: int | None, look: Look, device: str
 ) -> bytes:
+    from photocast.formats.result_folder import load_result
     from photocast.stages.render import render_view
 
-    scene = _scene(source)
+    scene = load_result(source)
     placed = _orbit(scene, orbit) if camera is None else _named(scene, camera, size)
     return _png(render_view(scene, placed, device=_device(device), style=look.value, supersample=2))
-
-
-def _scene(source: Path) -> "Scene":
-    import numpy as np
-
-    from photocast.data import Scene
-    from photocast.formats.cameras_json import load_cameras
-    from photocast.formats.meshes import load_mesh
-
-    mesh_path = source / "mesh.glb" if source.is_dir() else source
-    mesh = load_mesh(mesh_path)
-    beside = mesh_path.parent / "cameras.json"
-    if not beside.is_file():
-        return Scene(mesh=mesh, cameras={}, up=np.array([0.0, 1.0, 0.0]))
-    found = load_cameras(beside)
-    return Scene(mesh=mesh, cameras=found.cameras, up=found.up)
 
 
 def _named(scene: "Scene", name: str, size: int | None) -> "Camera":

@@ -20,7 +20,8 @@ class Light:
     environment: NDArray[np.float32] = field(
         default_factory=lambda: np.ones((2, 4, 3), dtype=np.float32)
     )
-    """Latitude-longitude map, linear radiance, (h, w, 3); row 0 looks up."""
+    """Latitude-longitude map in the capture's world, linear radiance, (h, w, 3). Row 0 looks along
+    world +Z; column 0 starts at +X and columns run towards +Y."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

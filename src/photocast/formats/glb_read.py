@@ -20,6 +20,7 @@ from photocast.data import Material, Mesh
 from photocast.errors import MeshError
 from photocast.formats.glb_write import FRAME_MARK
 from photocast.formats.textures import base_color_from_png, decode_image, normal_from_pixels
+from photocast.geometry.upright import matrix_of
 
 __all__ = ["read_glb"]
 
@@ -235,14 +236,7 @@ def _joined(pieces: list[_Piece]) -> Mesh:
 def _matrix(node: dict[str, Any]) -> NDArray[np.float64]:
     if "matrix" in node:
         return np.asarray(node["matrix"], dtype=np.float64).reshape(4, 4).T  # column-major
-    x, y, z, w = node.get("rotation", (0.0, 0.0, 0.0, 1.0))
-    rotation = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
+    rotation = matrix_of(node.get("rotation", (0.0, 0.0, 0.0, 1.0)))
     matrix = np.eye(4)
     matrix[:3, :3] = rotation * np.asarray(node.get("scale", (1.0, 1.0, 1.0)))
     matrix[:3, 3] = node.get("translation", (0.0, 0.0, 0.0))

@@ -3,7 +3,8 @@
 """A mesh as binary glTF 2.0.
 
 One root node turns the world's up to +Y; below it the vertices keep the capture's frame. UV seams
-split vertices here because glTF has one index per corner.
+split vertices here because glTF has one index per corner. With a normal map go the tangents that
+it was made for, so that no viewer has to guess them.
 Source: Khronos, glTF 2.0 specification, sections 3 and 4; KHR_materials_unlit.
 """
 
@@ -21,6 +22,8 @@ from photocast.formats.textures import (
     png_from_metallic_roughness,
     png_from_normal,
 )
+from photocast.geometry.tangents import vertex_tangents
+from photocast.geometry.upright import upright_quaternion
 from photocast.geometry.vertex_normals import vertex_normals
 
 __all__ = ["FRAME_MARK", "write_glb"]
@@ -42,7 +45,7 @@ def write_glb(mesh: Mesh, *, up: NDArray[np.floating] | None = None) -> bytes:
     parts = _Parts()
     material = _material(mesh, parts)
     primitive = {**_geometry(mesh, parts), "mode": 4, "material": 0}
-    rotation = _rotation_to_y(np.array([0.0, 1.0, 0.0]) if up is None else np.asarray(up))
+    rotation = list(upright_quaternion(np.array([0.0, 1.0, 0.0]) if up is None else up))
     root = {"name": "photocast", "children": [1], "extras": {FRAME_MARK: True}}
     document: dict[str, Any] = {
         "asset": {"version": "2.0", "generator": "photocast"},
@@ -114,6 +117,10 @@ def _geometry(mesh: Mesh, parts: _Parts) -> dict[str, Any]:
     }
     if mesh.uvs is not None and split.uv is not None:
         attributes["TEXCOORD_0"] = parts.add_array(mesh.uvs[split.uv])
+        if mesh.material.normal is not None and not mesh.material.unlit:
+            assert mesh.uv_faces is not None
+            tangents = vertex_tangents(mesh.vertices, mesh.faces, mesh.uvs, mesh.uv_faces, normals)
+            attributes["TANGENT"] = parts.add_array(tangents[split.uv])
     if mesh.colors is not None:
         attributes["COLOR_0"] = parts.add_array(np.clip(mesh.colors, 0, 1)[split.vertex])
     return {"attributes": attributes, "indices": parts.add_array(split.faces.ravel())}
@@ -137,15 +144,6 @@ def _material(mesh: Mesh, parts: _Parts) -> dict[str, Any]:
     if maps.normal is not None:
         material["normalTexture"] = parts.add_image(png_from_normal(maps.normal), "normal")
     return material
-
-
-def _rotation_to_y(up: NDArray[np.floating]) -> list[float]:
-    # The shortest turn from up to +Y as a quaternion (x y z w): half-way vector, then normalize.
-    x, y, z = up / np.linalg.norm(up)
-    if y < -1 + 1e-9:
-        return [1.0, 0.0, 0.0, 0.0]  # upside down: any axis will do
-    quaternion = np.array([-z, 0.0, x, 1.0 + y])  # cross(up, +Y), 1 + dot(up, +Y)
-    return [float(q) for q in quaternion / np.linalg.norm(quaternion)]
 
 
 def _pack(document: dict[str, Any], binary: bytes) -> bytes:

@@ -65,7 +65,7 @@ def _face_tangents(
     (u1, v1), (u2, v2) = ((places[:, k] - places[:, 0]).astype(np.float64).T for k in (1, 2))
     twice_area = u1 * v2 - u2 * v1
     along = (edge_1 * v2[:, None] - edge_2 * v1[:, None]) * np.sign(twice_area)[:, None]
-    # v grows downwards: a triangle counter-clockwise outside has a negative area unmirrored.
+    # v grows downwards: in an unmirrored map, counter-clockwise triangles have a negative area.
     return _unit(along), twice_area > 0
 
 
@@ -79,7 +79,8 @@ def _corner_angles(corners: NDArray[np.float64]) -> NDArray[np.float64]:
 def _perpendicular_part(
     vectors: NDArray[np.float64], normals: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    return vectors - normals * (vectors * normals).sum(axis=-1, keepdims=True)
+    along: NDArray[np.float64] = (vectors * normals).sum(axis=-1, keepdims=True)
+    return vectors - normals * along
 
 
 def _any_perpendicular(normals: NDArray[np.float64]) -> NDArray[np.float64]:

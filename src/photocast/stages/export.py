@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Write a result folder: mesh, cameras, pictures, report.
+"""Write a result folder: mesh, cameras, light, pictures, report.
 
 Every file is written under a hidden name beside its place and renamed when all are complete: a
 crash leaves no half file. Other files in the folder are not touched.
@@ -16,7 +16,9 @@ import torch
 from photocast.data import Photo, Report, Scene
 from photocast.errors import ConfigError, PhotocastError, UserError
 from photocast.formats.cameras_json import cameras_json
+from photocast.formats.environment import environment_exr
 from photocast.formats.meshes import MESH_SUFFIXES, mesh_files
+from photocast.formats.result_folder import LIGHT_FILE
 from photocast.progress import Progress, silent
 from photocast.stages.preview import preview_png
 from photocast.stages.report import report_json, run_json
@@ -63,6 +65,8 @@ def export(
     sizes = [check_file_size(name, len(data)) for name, data in files.items()]
     report = replace(report, checks=(*report.checks, *sizes))
     files["cameras.json"] = cameras_json(scene.cameras, scene.up)
+    if not scene.mesh.material.unlit:
+        files[LIGHT_FILE] = environment_exr(scene.light.environment, up=scene.up)
     files["preview.png"] = preview_png(scene, photos, device=device)
     files["turntable.webp"] = webp(turntable_frames(scene, device=device, progress=progress))
     files["report.json"] = report_json(report)

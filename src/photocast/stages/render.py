@@ -25,8 +25,9 @@ from photocast.ops.texture import MipPyramid, mip_pyramid, texture
 
 __all__ = ["Drawable", "Rendered", "Style", "draw", "draw_raster", "drawable", "render_view"]
 
-Style = Literal["color", "clay", "normal", "depth"]
-"""Base colour as it is; grey under a lamp beside the camera; camera-space normals; near bright."""
+Style = Literal["color", "clay", "normal", "depth", "base_color"]
+"""As it looks; grey under a lamp beside the camera; camera-space normals; near bright; and the base
+colour without any light."""
 
 # Towards a lamp above the camera's left shoulder (camera frame), and how the light is shared.
 _KEY = np.array([-0.45, -0.65, -0.6]) / np.linalg.norm([-0.45, -0.65, -0.6])
@@ -175,12 +176,12 @@ def _shade(
         low, high = (seen.min(), seen.max()) if len(seen) else (depth.new_zeros(()),) * 2
         near = 1 - 0.85 * (depth - low) / (high - low).clamp(min=1e-12)
         return near[None, ..., None].expand(1, *depth.shape, 3), False
-    if style == "color" and item.texture is not None:
+    if style in ("color", "base_color") and item.texture is not None:
         assert item.uvs is not None
         assert item.uv_faces is not None
         uv, slopes = interpolate_with_slopes(item.uvs, raster, item.uv_faces)
         return texture(item.texture, uv, slopes, raster.face), True
-    if style == "color" and item.colors is not None:
+    if style in ("color", "base_color") and item.colors is not None:
         return interpolate(item.colors, raster, item.faces), True
     normals = _facing_normals(item, raster, camera)
     if style == "normal":
