@@ -300,12 +300,16 @@ def test_the_deterministic_mode_sums_in_integers_to_the_same_gradient(torus, dev
             assert_close(a, b, rtol=1e-3, atol=1e-5 * float(b.abs().max()))
 
 
-def test_faces_shared_by_several_threads_are_drawn_the_same(torus, monkeypatch):
-    clip, faces = torus(12, 8)
-    one = rasterize(clip, faces, (70, 50))
-    monkeypatch.setattr("photocast.ops.rasterize._strips", lambda *_: 5)
-    five = rasterize(clip, faces, (70, 50))
-    assert all(torch.equal(a, b) for a, b in zip(one, five, strict=True))
+@pytest.mark.parametrize("strips", [1, 5])
+def test_drawing_at_once_and_in_bands_is_the_same(soup, torus, monkeypatch, strips):
+    for clip, faces in (torus(12, 8), soup(1)):
+        in_bands = rasterize(clip, faces, (70, 50))
+        with monkeypatch.context() as patch:  # what CUDA does
+            patch.setattr("photocast.ops.rasterize._draws_at_once", lambda _: True)
+            patch.setattr("photocast.ops.rasterize._strips", lambda *_: strips)
+            at_once = rasterize(clip, faces, (70, 50))
+        assert (in_bands.face >= 0).any()
+        assert all(torch.equal(a, b) for a, b in zip(in_bands, at_once, strict=True))
 
 
 def test_a_second_derivative_is_refused_instead_of_wrong(torus):
