@@ -77,6 +77,8 @@ def exit_side(
 ) -> wp.vec2i:
     """Half-edge by which the segment pq leaves a face, -1 if q lies inside; and the face's turn.
 
+    A q on a side was given to the face beyond: had this one got it, the walk would have ended here.
+
     The turn is 1 if the corners run one way round on the screen, 0 if the other way.
     """
     corners = surface.faces[face]
@@ -99,7 +101,7 @@ def exit_side(
     best = wp.int32(-1)
     first = wp.float32(1.0e30)
     for k in range(3):
-        if at_q[k] < 0.0 and at_p[k] > at_q[k] and 3 * face + k != entry:
+        if at_q[k] <= 0.0 and at_p[k] > at_q[k] and 3 * face + k != entry:
             t = at_p[k] / (at_p[k] - at_q[k])
             if t < first:
                 first = t

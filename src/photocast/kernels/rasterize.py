@@ -44,9 +44,7 @@ class Grid:
 @wp.func
 def center_of(column: wp.int32, row: wp.int32, grid: Grid) -> wp.vec2:
     """Pixel centre in half pixels from the middle; ``row`` counts within the view."""
-    return wp.vec2(
-        wp.float32(2 * column + 1 - grid.width), wp.float32(2 * row + 1 - grid.height)
-    )
+    return wp.vec2(wp.float32(2 * column + 1 - grid.width), wp.float32(2 * row + 1 - grid.height))
 
 
 @wp.func
@@ -73,7 +71,7 @@ def cross2(a: wp.vec2, b: wp.vec2) -> wp.float32:
 
 
 @wp.func
-def cross2(a: wp.vec2d, b: wp.vec2d) -> wp.float64:
+def cross2(a: wp.vec2d, b: wp.vec2d) -> wp.float64:  # noqa: F811 Warp chooses by type
     return a[0] * b[1] - a[1] * b[0]
 
 
@@ -121,15 +119,17 @@ def side_of_all(
     """Common sign of the three weights, 0 if they differ: then the centre is outside."""
     e0 = cross2(qb, qc)
     e1 = cross2(qc, qa)
+    if (e0 > 0.0 and e1 < 0.0) or (e0 < 0.0 and e1 > 0.0):
+        return 0
     e2 = cross2(qa, qb)
-    some_above = e0 > 0.0 or e1 > 0.0 or e2 > 0.0
-    some_below = e0 < 0.0 or e1 < 0.0 or e2 < 0.0
-    if some_above and some_below:
+    if (e0 > 0.0 and e2 < 0.0) or (e0 < 0.0 and e2 > 0.0):
         return 0
     if e0 > 0.0 and e1 > 0.0 and e2 > 0.0:
         return 1
     if e0 < 0.0 and e1 < 0.0 and e2 < 0.0:
         return -1
+    if (e1 > 0.0 and e2 < 0.0) or (e1 < 0.0 and e2 > 0.0):
+        return 0
     side = exact_side(b, c, qb, qc)
     if side != exact_side(c, a, qc, qa) or side != exact_side(a, b, qa, qb):
         return 0
@@ -175,9 +175,7 @@ def clipped_box(a: wp.vec4, b: wp.vec4, c: wp.vec4) -> wp.vec4:
     box = grown_by_side(box, a, b)
     box = grown_by_side(box, b, c)
     box = grown_by_side(box, c, a)
-    return wp.vec4(
-        wp.float32(box[0]), wp.float32(box[1]), wp.float32(box[2]), wp.float32(box[3])
-    )
+    return wp.vec4(wp.float32(box[0]), wp.float32(box[1]), wp.float32(box[2]), wp.float32(box[3]))
 
 
 @wp.func
@@ -197,9 +195,7 @@ def last_center(u: wp.float32, size: wp.int32) -> wp.int32:
 
 
 @wp.func
-def pixel_box(
-    clip: wp.array2d[wp.vec4], view: wp.int32, corners: wp.vec3i, grid: Grid
-) -> wp.vec4i:
+def pixel_box(clip: wp.array2d[wp.vec4], view: wp.int32, corners: wp.vec3i, grid: Grid) -> wp.vec4i:
     """First and last column and row of a face's pixel centres; last < first for none."""
     count = clip.shape[1]
     for k in range(3):
@@ -338,9 +334,7 @@ def visibility_kernel(
     slot, face = wp.tid()
     view = first_view + slot
     box = boxes[view, face]
-    own = wp.vec4i(
-        box[0], box[1], wp.max(box[2], first_row), wp.min(box[3], stop_row - 1)
-    )
+    own = wp.vec4i(box[0], box[1], wp.max(box[2], first_row), wp.min(box[3], stop_row - 1))
     if own[0] <= own[1] and own[2] <= own[3]:
         draw(clip, faces, view, face, own, 1, grid, keys)
 

@@ -49,10 +49,7 @@ def check_tensor(
 def _fits(have: torch.Size, wanted: tuple[int | None, ...]) -> bool:
     if len(have) != len(wanted):
         return False
-    for n, m in zip(have, wanted, strict=True):
-        if m is not None and n != m:
-            return False
-    return True
+    return all(m is None or n == m for n, m in zip(have, wanted, strict=True))
 
 
 def _words(shape: tuple[int | None, ...]) -> str:

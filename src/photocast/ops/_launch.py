@@ -69,7 +69,7 @@ def _start_warp() -> None:
 
 _start_warp()
 
-_local = threading.local()  # each thread keeps its own commands
+_local = threading.local()  # each thread's own commands, by kernel and device
 MOST_PARTS = 16  # each part may cost a private gradient table
 FEW_PIXELS = 4096  # below this, waking a second thread costs more than it saves
 
@@ -119,21 +119,18 @@ def as_array(tensor: Tensor, dtype: Any = None) -> Any:
     return wp.from_torch(tensor.detach(), dtype=dtype, requires_grad=False)
 
 
-def _descriptor(value: Any) -> Any:
-    # A tensor becomes a Warp array of its kernel's element type without a copy; a pair
-    # ``(tensor, dtype)`` names a vector type such as wp.vec4 for the last axis.
-    tensor, dtype = value if isinstance(value, tuple) else (value, None)
-    made = wp.from_torch(tensor.detach(), dtype=dtype, requires_grad=False, return_ctype=True)
+def _descriptor(tensor: Tensor, kind: Any) -> Any:
+    """The array a kernel argument of this type reads, without a copy.
+
+    The last axis becomes a vector if the kernel's elements are vectors; a leading axis more than
+    the kernel's is joined with the next one: kernels see a batch of images as one tall image.
+    """
+    axes = kind.ndim + len(getattr(kind.dtype, "_shape_", ()))
+    if tensor.ndim == axes + 1:
+        tensor = tensor.flatten(0, 1)
+    made = wp.from_torch(tensor.detach(), dtype=kind.dtype, requires_grad=False, return_ctype=True)
     made._ref = None  # the command outlives the tensor; it must not keep its memory
     return made
-
-
-def _tensor_of(value: Any) -> Tensor | None:
-    if isinstance(value, Tensor):
-        return value
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], Tensor):
-        return value[0]
-    return None
 
 
 class _Command:
@@ -143,52 +140,72 @@ class _Command:
     are kept and get the new address; to build them anew costs more than the launch itself.
     """
 
-    def __init__(self, kernel: Any, size: tuple[int, ...], inputs: Sequence[Any], name: str) -> None:
+    def __init__(
+        self, kernel: Any, size: tuple[int, ...], inputs: Sequence[Any], name: str
+    ) -> None:
         self.size = size
-        self.forms: list[Any] = [None] * len(inputs)  # dtype, shape and stride, or the value
-        self.arrays: list[Any] = [None] * len(inputs)
-        packed = []
-        for index, value in enumerate(inputs):
-            tensor = _tensor_of(value)
-            if tensor is None:
-                self.forms[index] = value
-                packed.append(value)
-            else:
-                self.forms[index] = (tensor.dtype, tensor.shape, tensor.stride())
-                self.arrays[index] = _descriptor(value)
-                packed.append(self.arrays[index])
-        self.command = wp.launch(kernel, dim=size, inputs=packed, device=name, record_cmd=True)
+        self.kinds = [argument.type for argument in kernel.adj.args]
+        self.forms: list[Any] = []  # dtype, shape and stride of a tensor, or the value
+        self.arrays: list[Any] = []
+        for value, kind in zip(inputs, self.kinds, strict=True):
+            is_tensor = isinstance(value, Tensor)
+            self.forms.append(_form(value) if is_tensor else value)
+            self.arrays.append(_descriptor(value, kind) if is_tensor else value)
+        self.command = wp.launch(
+            kernel, dim=size, inputs=list(self.arrays), device=name, record_cmd=True
+        )
 
     def run(self, size: tuple[int, ...], inputs: Sequence[Any], stream: Any) -> None:
         if size != self.size:
             self.command.set_dim(size)
             self.size = size
         for index, value in enumerate(inputs):
-            tensor = _tensor_of(value)
-            if tensor is None:
-                if value is not self.forms[index]:
-                    self.command.set_param_at_index(index, value)
-                    self.forms[index] = value
-                continue
-            form = (tensor.dtype, tensor.shape, tensor.stride())
-            if form == self.forms[index]:
-                self.arrays[index].data = tensor.data_ptr()
-            else:
-                self.arrays[index] = _descriptor(value)
-                self.command.set_param_at_index(index, self.arrays[index])
-                self.forms[index] = form
+            if isinstance(value, tuple):
+                value = value[0]
+            if isinstance(value, Tensor):
+                if _form(value) == self.forms[index]:
+                    self.arrays[index].data = value.data_ptr()
+                else:
+                    self.forms[index] = None  # until all has gone well
+                    self.arrays[index] = _descriptor(value, self.kinds[index])
+                    self.command.set_param_at_index(index, self.arrays[index])
+                    self.forms[index] = _form(value)
+            elif value is not self.forms[index]:
+                self.command.set_param_at_index(index, value)
+                self.forms[index] = value
         self.command.launch(stream)
+
+
+def _form(tensor: Tensor) -> Any:
+    return tensor.dtype, tensor.shape, tensor.stride()
+
+
+def _lends_arrays(kernel: Any) -> bool:
+    # A struct with arrays in it; a command would keep their memory from being freed.
+    fields = [getattr(argument.type, "vars", {}).values() for argument in kernel.adj.args]
+    return any(hasattr(field.type, "ndim") for struct in fields for field in struct)
 
 
 def _run(
     kernel: Any, size: tuple[int, ...], inputs: Sequence[Any], name: str, stream: Any = None
 ) -> None:
-    commands = _local.__dict__
+    commands: dict[Any, Any] = _local.__dict__.setdefault("commands", {})
     key = (kernel, name)
-    command = commands.get(key)
-    if command is None:
-        command = commands[key] = _Command(kernel, size, inputs, name)
-    command.run(size, inputs, stream)
+    if key not in commands:
+        plain = [v[0] if isinstance(v, tuple) else v for v in inputs]
+        commands[key] = None if _lends_arrays(kernel) else _Command(kernel, size, plain, name)
+    command = commands[key]
+    if command is not None:
+        command.run(size, inputs, stream)
+        return
+    arguments = zip(inputs, kernel.adj.args, strict=True)
+    packed = [_packed(value, argument.type) for value, argument in arguments]
+    wp.launch(kernel, dim=size, inputs=packed, device=name, stream=stream)
+
+
+def _packed(value: Any, kind: Any) -> Any:
+    tensor = value[0] if isinstance(value, tuple) else value
+    return _descriptor(tensor, kind) if isinstance(tensor, Tensor) else value
 
 
 @lru_cache(maxsize=256)
@@ -205,8 +222,8 @@ def launch(
     Args:
         kernel: A Warp kernel.
         dim: Thread count per axis; zero anywhere launches nothing.
-        inputs: Every kernel parameter in order: contiguous tensors, ``(tensor, wp.vecN)`` pairs,
-            or plain numbers.
+        inputs: Every kernel parameter in order: contiguous tensors with the kernel's element type,
+            structs or plain numbers.
         device: Where the tensors live.
     """
     launch_parts(kernel, [(dim, inputs)], device)

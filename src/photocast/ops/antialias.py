@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import warp as wp
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 from torch.utils.weak import WeakIdKeyDictionary
@@ -151,15 +150,15 @@ class _Antialias(torch.autograd.Function):
             pairs_kernel,
             (views, height, width),
             lambda grid: [
-                (clip, wp.vec4),
-                (faces, wp.vec3i),
-                twins.view(-1),
+                clip,
+                faces,
+                twins,
                 grid,
-                face.view(rows, width),
-                depth.view(rows, width),
+                face,
+                depth,
                 marks,
-                (sides, wp.vec2i),
-                (shifts, wp.vec2),
+                sides,
+                shifts,
             ],
             clip.device,
         )
@@ -168,11 +167,11 @@ class _Antialias(torch.autograd.Function):
             blend_kernel,
             (views, height, width),
             lambda grid: [
-                color.view(rows, width, -1),
+                color,
                 grid,
                 marks,
-                (shifts, wp.vec2),
-                blended.view(rows, width, -1),
+                shifts,
+                blended,
             ],
             clip.device,
         )
@@ -183,8 +182,7 @@ class _Antialias(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None, None, None]:
         color, clip, faces, twins, blended, marks, sides, shifts = ctx.saved_tensors
-        views, height, width, channels = color.shape
-        rows = views * height
+        views, height, width = color.shape[:3]
         wants_clip = bool(ctx.needs_input_grad[1])
         grad = grad.contiguous()
         count = clip.shape[0] * clip.shape[1] if wants_clip else 0
@@ -194,18 +192,18 @@ class _Antialias(torch.autograd.Function):
             antialias_backward_kernel,
             (views, height, width),
             lambda grid: [
-                (clip, wp.vec4),
-                (faces, wp.vec3i),
-                twins.view(-1),
+                clip,
+                faces,
+                twins,
                 grid,
-                color.view(rows, width, channels),
-                blended.view(rows, width, channels),
+                color,
+                blended,
                 marks,
-                (sides, wp.vec2i),
-                (shifts, wp.vec2),
-                grad.view(rows, width, channels),
+                sides,
+                shifts,
+                grad,
                 int(wants_clip),
-                grad_color.view(rows, width, channels),
+                grad_color,
                 *sums.arguments,
             ],
             clip.device,
@@ -300,7 +298,7 @@ class _TwinPair:
             sign = (self.line(3 * face) @ self.corner(3 * face)).sign()
             for half in range(3 * face, 3 * face + 3):
                 at_here, at_there = self.line(half) @ here * sign, self.line(half) @ there * sign
-                if half != entry and at_there < 0 and at_here > at_there:
+                if half != entry and at_there <= 0 and at_here > at_there:
                     crossed.append(((at_here / (at_here - at_there)).item(), half))
             if not crossed:
                 return None

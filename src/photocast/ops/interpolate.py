@@ -5,7 +5,6 @@
 from typing import Any
 
 import torch
-import warp as wp
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -86,7 +85,7 @@ class _Interpolate(torch.autograd.Function):
         bary_da: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
         views, height, width = face.shape
-        rows, channels = views * height, attributes.shape[2]
+        channels = attributes.shape[2]
         values = attributes.new_empty((views, height, width, channels))
         slopes = attributes.new_empty((*values.shape, 2)) if bary_da is not None else None
         launch_rows(
@@ -94,12 +93,12 @@ class _Interpolate(torch.autograd.Function):
             (views, height, width),
             lambda grid: [
                 attributes,
-                (faces, wp.vec3i),
+                faces,
                 grid,
-                face.view(rows, width),
-                (bary.view(rows, width, 2), wp.vec2),
+                face,
+                bary,
                 *_slope_arguments(bary_da, slopes, values),
-                values.view(rows, width, channels),
+                values,
             ],
             attributes.device,
         )
@@ -115,7 +114,6 @@ class _Interpolate(torch.autograd.Function):
     ) -> tuple[Tensor | None, None, None, Tensor, None]:
         attributes, faces, face, bary = ctx.saved_tensors
         views, height, width = face.shape
-        rows = views * height
         wants = bool(ctx.needs_input_grad[0])
         count = attributes.shape[0] * attributes.shape[1] if wants else 0
         sums = GradientSums(count, attributes.shape[2], [grad_values], shared=False)
@@ -126,14 +124,14 @@ class _Interpolate(torch.autograd.Function):
             (views, height, width),
             lambda grid: [
                 attributes,
-                (faces, wp.vec3i),
+                faces,
                 grid,
-                face.view(rows, width),
-                (bary.view(rows, width, 2), wp.vec2),
-                grad_values.view(rows, width, -1),
+                face,
+                bary,
+                grad_values,
                 int(wants),
                 *sums.arguments,
-                (grad_bary.view(rows, width, 2), wp.vec2),
+                grad_bary,
             ],
             attributes.device,
         )
@@ -142,15 +140,8 @@ class _Interpolate(torch.autograd.Function):
 
 def _slope_arguments(bary_da: Tensor | None, slopes: Tensor | None, unused: Tensor) -> list[Any]:
     if bary_da is None or slopes is None:
-        nothing = unused.new_empty((1, 1, 1, 4))
-        return [0, (nothing[0], wp.vec4), (nothing.view(1, 1, 2, 2), wp.vec2)]
-    views, height, width, channels = slopes.shape[:4]
-    rows = views * height
-    return [
-        1,
-        (bary_da.view(rows, width, 4), wp.vec4),
-        (slopes.view(rows, width, channels, 2), wp.vec2),
-    ]
+        return [0, unused.new_empty((1, 1, 4)), unused.new_empty((1, 1, 1, 2))]
+    return [1, bary_da, slopes]
 
 
 def interpolate_twin(attributes: Tensor, raster: Raster, faces: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,6 @@ Clip space: pixel_x = (x/w + 1)/2 * width, pixel_y = (y/w + 1)/2 * height with y
 from typing import Any, NamedTuple
 
 import torch
-import warp as wp
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -52,9 +51,7 @@ class Raster(NamedTuple):
     (view, h, w, 0) if rasterised without slopes."""
 
 
-def rasterize(
-    clip: Tensor, faces: Tensor, size: tuple[int, int], *, slopes: bool = True
-) -> Raster:
+def rasterize(clip: Tensor, faces: Tensor, size: tuple[int, int], *, slopes: bool = True) -> Raster:
     """Find the nearest face at every pixel centre.
 
     A centre on an edge shared by two faces belongs to exactly one of them. Faces that cross the
@@ -104,20 +101,19 @@ class _Rasterize(torch.autograd.Function):
         depth = clip.new_empty((views, height, width))
         face = torch.empty((views, height, width), dtype=torch.int32, device=device)
         bary_da = clip.new_empty((views, height, width, 4 if slopes else 0))
-        rows = views * height
         launch_rows(
             resolve_kernel,
             (views, height, width),
             lambda grid: [
-                (clip, wp.vec4),
-                (faces, wp.vec3i),
+                clip,
+                faces,
                 grid,
-                keys.view(rows, width),
+                keys,
                 int(slopes),
-                (bary.view(rows, width, 2), wp.vec2),
-                depth.view(rows, width),
-                face.view(rows, width),
-                (bary_da.view(rows, width, 4) if slopes else clip, wp.vec4),
+                bary,
+                depth,
+                face,
+                bary_da if slopes else clip.new_empty((1, 1, 4)),
             ],
             device,
         )
@@ -135,7 +131,6 @@ class _Rasterize(torch.autograd.Function):
         if grad_bary is None and grad_depth is None:
             return None, None, None, None
         views, height, width = face.shape
-        rows = views * height
         given = clip.new_zeros((*face.shape, 2)) if grad_bary is None else grad_bary.contiguous()
         slope = face.view(torch.float32) if grad_depth is None else grad_depth.contiguous()
         upstream = [g for g in (grad_bary, grad_depth) if g is not None]
@@ -144,12 +139,12 @@ class _Rasterize(torch.autograd.Function):
             rasterize_backward_kernel,
             (views, height, width),
             lambda grid: [
-                (clip, wp.vec4),
-                (faces, wp.vec3i),
+                clip,
+                faces,
                 grid,
-                face.view(rows, width),
-                (given.view(rows, width, 2), wp.vec2),
-                slope.view(rows, width),
+                face,
+                given,
+                slope,
                 int(grad_depth is not None),
                 *sums.arguments,
             ],
@@ -160,28 +155,27 @@ class _Rasterize(torch.autograd.Function):
 
 def _draw(clip: Tensor, faces: Tensor, keys: Tensor) -> None:
     views, height, width = keys.shape
-    mesh = [(clip, wp.vec4), (faces, wp.vec3i)]
     if _draws_at_once(clip.device):
         strips = _strips(height * width, len(faces))
         grid = grid_of(height, width, parts=strips)
-        launch(draw_kernel, (views, len(faces), strips), [*mesh, grid, keys], clip.device)
+        launch(draw_kernel, (views, len(faces), strips), [clip, faces, grid, keys], clip.device)
     else:
-        _draw_in_bands(mesh, keys)
+        _draw_in_bands(clip, faces, keys)
 
 
 def _draws_at_once(device: torch.device) -> bool:
     return device.type != "cpu"
 
 
-def _draw_in_bands(mesh: list[tuple[Tensor, Any]], keys: Tensor) -> None:
+def _draw_in_bands(clip: Tensor, faces: Tensor, keys: Tensor) -> None:
     views, height, width = keys.shape
-    device, face_count = keys.device, len(mesh[1][0])
+    device, face_count = keys.device, len(faces)
     grid = grid_of(height, width)
     boxes = torch.empty((views, face_count, 4), dtype=torch.int32, device=device)
     launch_parts(
         boxes_kernel,
         [
-            ((views, stop - first), [*mesh, grid, first, (boxes, wp.vec4i)])
+            ((views, stop - first), [clip, faces, grid, first, boxes])
             for first, stop in split(face_count, part_count(device))
         ],
         device,
@@ -191,7 +185,7 @@ def _draw_in_bands(mesh: list[tuple[Tensor, Any]], keys: Tensor) -> None:
         [
             (
                 (stop - first, face_count),
-                [*mesh, (boxes, wp.vec4i), grid, first, top, bottom, keys],
+                [clip, faces, boxes, grid, first, top, bottom, keys],
             )
             for first, stop, top, bottom in bands(views, height, device)
         ],

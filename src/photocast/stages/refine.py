@@ -110,7 +110,7 @@ class _Fit:
         clip = transform_points(
             target.clip_from_world[None], self.positions * scale + center
         ).contiguous()
-        raster = rasterize(clip, self.faces, (height, width))
+        raster = rasterize(clip, self.faces, (height, width), slopes=False)
         colors = interpolate(self.colors, raster, self.faces)
         covered = (raster.face >= 0)[..., None].float()
         drawn = antialias(
