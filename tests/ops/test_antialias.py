@@ -74,7 +74,7 @@ def test_colour_gradient_is_the_adjoint_of_the_blend(torus, device):
     assert_close((blended * upstream).sum(), (pulled * color).sum(), rtol=1e-4, atol=1e-3)
 
 
-@pytest.mark.parametrize("shift", [0.0, 0.137, 0.25, 0.4])
+@pytest.mark.parametrize("shift", [0.0, 0.137, 0.25, 0.4, 0.5])
 def test_a_straight_vertical_or_horizontal_side_gives_exact_coverage(device, shift):
     size = (8, 10)
     for axis, count in ((0, 10), (1, 8)):

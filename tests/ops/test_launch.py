@@ -1,5 +1,8 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
+import gc
+import weakref
+
 import pytest
 import torch
 import warp as wp
@@ -53,3 +56,34 @@ def test_an_error_in_a_part_reaches_the_caller():
     jobs = [(2, [0, values]), (2, ["two", values]), (1, ["three", values])]
     with pytest.raises((RuntimeError, TypeError, ValueError)):
         _launch.launch_parts(doubled_kernel, jobs, CPU)
+
+
+def test_a_repeated_launch_follows_new_tensors_shapes_and_numbers():
+    for length, first in [(4, 0), (4, 0), (9, 2), (3, 1), (9, 2)]:
+        values = torch.arange(length, dtype=torch.float32)
+        _launch.launch(doubled_kernel, length - first, [first, values], CPU)
+        expected = torch.arange(length) * torch.where(torch.arange(length) < first, 1, 2)
+        assert torch.equal(values, expected.float())
+
+
+def test_a_launch_keeps_no_tensor_alive():
+    values = torch.zeros(5)
+    _launch.launch(doubled_kernel, 5, [0, values], CPU)
+    storage = weakref.ref(values)
+    del values
+    gc.collect()
+    assert storage() is None
+
+
+@wp.kernel(enable_backward=False)
+def rows_kernel(points: wp.array2d[wp.vec2], total: wp.array[wp.float32]):
+    i = wp.tid()
+    for j in range(points.shape[1]):
+        total[i] = total[i] + points[i, j][0] * points[i, j][1]
+
+
+def test_a_batch_of_images_is_one_tall_image_to_a_kernel():
+    points = torch.arange(48, dtype=torch.float32).view(2, 3, 4, 2)
+    total = torch.zeros(6)
+    _launch.launch(rows_kernel, 6, [points, total], CPU)
+    assert torch.equal(total, points.prod(-1).sum(-1).flatten())

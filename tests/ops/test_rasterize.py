@@ -6,7 +6,7 @@ from torch.testing import assert_close
 
 from photocast.ops.antialias import antialias
 from photocast.ops.determinism import deterministic
-from photocast.ops.interpolate import interpolate
+from photocast.ops.interpolate import interpolate, interpolate_with_slopes
 from photocast.ops.rasterize import rasterize, rasterize_twin
 from photocast.ops.texture import texture
 
@@ -300,12 +300,16 @@ def test_the_deterministic_mode_sums_in_integers_to_the_same_gradient(torus, dev
             assert_close(a, b, rtol=1e-3, atol=1e-5 * float(b.abs().max()))
 
 
-def test_faces_shared_by_several_threads_are_drawn_the_same(torus, monkeypatch):
-    clip, faces = torus(12, 8)
-    one = rasterize(clip, faces, (70, 50))
-    monkeypatch.setattr("photocast.ops.rasterize._strips", lambda *_: 5)
-    five = rasterize(clip, faces, (70, 50))
-    assert all(torch.equal(a, b) for a, b in zip(one, five, strict=True))
+@pytest.mark.parametrize("strips", [1, 5])
+def test_drawing_at_once_and_in_bands_is_the_same(soup, torus, monkeypatch, strips):
+    for clip, faces in (torus(12, 8), soup(1)):
+        in_bands = rasterize(clip, faces, (70, 50))
+        with monkeypatch.context() as patch:  # what CUDA does
+            patch.setattr("photocast.ops.rasterize._draws_at_once", lambda _: True)
+            patch.setattr("photocast.ops.rasterize._strips", lambda *_: strips)
+            at_once = rasterize(clip, faces, (70, 50))
+        assert (in_bands.face >= 0).any()
+        assert all(torch.equal(a, b) for a, b in zip(in_bands, at_once, strict=True))
 
 
 def test_a_second_derivative_is_refused_instead_of_wrong(torus):
@@ -315,3 +319,57 @@ def test_a_second_derivative_is_refused_instead_of_wrong(torus):
     (grad,) = torch.autograd.grad((bary**2).sum(), clip, create_graph=True)
     with pytest.raises(RuntimeError, match="once_differentiable"):
         grad.sum().backward()
+
+
+def test_indices_are_checked_again_after_they_changed():
+    clip, faces = torch.rand((1, 3, 4)), torch.tensor([[0, 1, 2]], dtype=torch.int32)
+    rasterize(clip, faces, (4, 4))
+    faces[0, 0] = 3
+    with pytest.raises(ValueError, match="from 1 to 3; there are 3"):
+        rasterize(clip, faces, (4, 4))
+    with pytest.raises(ValueError, match="there are 2 vertices"):
+        rasterize(clip[:, :2], faces, (4, 4))
+
+
+def test_without_slopes_all_else_is_the_same(torus):
+    clip, faces = torus(12, 8)
+    full, lean = (rasterize(clip, faces, (30, 40), slopes=s) for s in (True, False))
+    assert lean.bary_da.shape == (2, 30, 40, 0)
+    assert all(torch.equal(a, b) for a, b in zip(full[:3], lean[:3], strict=True))
+    with pytest.raises(ValueError, match="bary_da"):
+        interpolate_with_slopes(torch.rand((96, 1)), lean, faces)
+
+
+@pytest.mark.parametrize("scale", [1e-12, 1e12, 3e17])
+def test_the_scale_of_homogeneous_coordinates_does_not_matter(torus, scale):
+    clip, faces = torus(12, 8)
+    plain, scaled = (rasterize(c, faces, (40, 50)) for c in (clip, clip * scale))
+    assert (plain.face != scaled.face).sum() <= 2
+    same = plain.face == scaled.face
+    assert_close(plain.bary[same], scaled.bary[same], rtol=0, atol=1e-5)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_the_chain_can_be_recorded_as_a_cuda_graph(torus):
+    clip, faces = (x.cuda() for x in torus(40, 30))
+    clip.requires_grad_()
+    colors = torch.rand((1200, 3), device="cuda", requires_grad=True)
+
+    def step():
+        raster = rasterize(clip, faces, (120, 100))
+        image = antialias(interpolate(colors, raster, faces), raster, clip, faces)
+        return image, *torch.autograd.grad((image**2).sum(), [clip, colors])
+
+    side = torch.cuda.Stream()
+    with torch.cuda.stream(side):
+        expected = step()
+    torch.cuda.current_stream().wait_stream(side)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        written = step()
+    with torch.no_grad():
+        colors.mul_(2)
+    graph.replay()
+    assert_close(written[0], 2 * expected[0])
+    assert_close(written[1], 4 * expected[1], rtol=1e-3, atol=1e-3)

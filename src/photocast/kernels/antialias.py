@@ -19,17 +19,21 @@ import warp as wp
 from photocast.kernels.rasterize import (
     Grid,
     center_of,
-    corner_of,
     cross2,
-    from_pixel,
+    from_center,
+    from_center_exactly,
+    line_through,
+    narrowed,
     on_clip,
     turned,
 )
-from photocast.kernels.sums import Sums, add_vec4
+from photocast.kernels.sums import Sums, add_vec4, sums_of
 
-wp.set_module_options({"enable_backward": False})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
 MAX_STEPS = wp.constant(64)  # faces followed between two pixel centres
+NOT_FOUND = wp.constant(-1)  # the surface goes on beneath the goal
+REACHED = wp.constant(-2)  # the surface connects both centres
 
 
 @wp.struct
@@ -39,6 +43,20 @@ class Surface:
     clip: wp.array2d[wp.vec4]  # view, vert
     faces: wp.array[wp.vec3i]
     twins: wp.array[wp.int32]  # per half-edge
+    grid: Grid
+
+
+@wp.func
+def surface_of(
+    clip: wp.array2d[wp.vec4], faces: wp.array[wp.vec3i], twins: wp.array[wp.int32], grid: Grid
+) -> Surface:
+    """From loose arguments: filling a struct on the host costs more than launching a kernel."""
+    surface = Surface()
+    surface.clip = clip
+    surface.faces = faces
+    surface.twins = twins
+    surface.grid = grid
+    return surface
 
 
 @wp.func
@@ -47,76 +65,76 @@ def next_corner(k: wp.int32) -> wp.int32:
 
 
 @wp.func
-def side_line(surface: Surface, view: wp.int32, half: wp.int32) -> wp.vec3d:
-    """Line through a half-edge; its edge function is the weight of the opposite corner."""
+def ends_of(surface: Surface, half: wp.int32) -> wp.vec2i:
+    """Vertices at both ends of a half-edge, in the order of its face."""
     corners = surface.faces[half / 3]
-    a = corners[next_corner(half % 3)]
-    b = corners[next_corner(half % 3 + 1)]
-    return wp.cross(corner_of(surface.clip, view, a), corner_of(surface.clip, view, b))
+    return wp.vec2i(corners[next_corner(half % 3)], corners[next_corner(half % 3 + 1)])
 
 
 @wp.func
 def exit_side(
-    surface: Surface, view: wp.int32, face: wp.int32, entry: wp.int32, p: wp.vec2d, q: wp.vec2d
-) -> wp.int32:
-    """Half-edge by which the segment pq leaves a face, or -1 if q lies inside."""
+    surface: Surface, view: wp.int32, face: wp.int32, entry: wp.int32, p: wp.vec2, q: wp.vec2
+) -> wp.vec2i:
+    """Half-edge by which the segment pq leaves a face, -1 if q lies inside; and the face's turn.
+
+    A q on a side was given to the face beyond: had this one got it, the walk would have ended here.
+
+    The turn is 1 if the corners run one way round on the screen, 0 if the other way.
+    """
     corners = surface.faces[face]
     a = surface.clip[view, corners[0]]
     b = surface.clip[view, corners[1]]
     c = surface.clip[view, corners[2]]
-    ap = from_pixel(a, p)
-    bp = from_pixel(b, p)
-    cp = from_pixel(c, p)
-    aq = from_pixel(a, q)
-    bq = from_pixel(b, q)
-    cq = from_pixel(c, q)
-    at_p = wp.vec3d(cross2(bp, cp), cross2(cp, ap), cross2(ap, bp))
-    at_q = wp.vec3d(cross2(bq, cq), cross2(cq, aq), cross2(aq, bq))
-    zero = wp.float64(0.0)
-    if wp.dot(at_p, wp.vec3d(wp.float64(a[3]), wp.float64(b[3]), wp.float64(c[3]))) < zero:
-        at_p = -at_p  # seen from behind: turn the sides so that inside is positive
+    ap = from_center(a, p, surface.grid)
+    bp = from_center(b, p, surface.grid)
+    cp = from_center(c, p, surface.grid)
+    aq = from_center(a, q, surface.grid)
+    bq = from_center(b, q, surface.grid)
+    cq = from_center(c, q, surface.grid)
+    at_p = wp.vec3(cross2(bp, cp), cross2(cp, ap), cross2(ap, bp))
+    at_q = wp.vec3(cross2(bq, cq), cross2(cq, aq), cross2(aq, bq))
+    turn = wp.int32(1)
+    if wp.dot(at_p, wp.vec3(a[3], b[3], c[3])) < 0.0:
+        at_p = -at_p  # the other way round: turn the sides so that inside is positive
         at_q = -at_q
+        turn = 0
     best = wp.int32(-1)
-    first = wp.float64(1.0e30)
+    first = wp.float32(1.0e30)
     for k in range(3):
-        if at_q[k] < zero and at_p[k] > at_q[k] and 3 * face + k != entry:
+        if at_q[k] <= 0.0 and at_p[k] > at_q[k] and 3 * face + k != entry:
             t = at_p[k] / (at_p[k] - at_q[k])
             if t < first:
                 first = t
                 best = 3 * face + k
-    return best
-
-
-@wp.func
-def is_silhouette(surface: Surface, view: wp.int32, half: wp.int32) -> wp.bool:
-    """No face beyond, or one that folds back: both faces lie on the same side of the line."""
-    twin = surface.twins[half]
-    if twin < 0:
-        return True
-    line = side_line(surface, view, half)
-    near = corner_of(surface.clip, view, surface.faces[half / 3][half % 3])
-    beyond = corner_of(surface.clip, view, surface.faces[twin / 3][twin % 3])
-    return (wp.dot(near, line) > wp.float64(0.0)) == (wp.dot(beyond, line) > wp.float64(0.0))
+    return wp.vec2i(best, turn)
 
 
 @wp.func
 def silhouette_between(
-    surface: Surface, view: wp.int32, start: wp.int32, goal: wp.int32, p: wp.vec2d, q: wp.vec2d
+    surface: Surface, view: wp.int32, start: wp.int32, goal: wp.int32, p: wp.vec2, q: wp.vec2
 ) -> wp.int32:
-    """Half-edge at which the surface of face ``start`` at p ends before q, or -1."""
-    face = start
-    entry = wp.int32(-1)
+    """Half-edge at which the surface of face ``start`` at p ends before q, NOT_FOUND or REACHED.
+
+    It ends where no face lies beyond, or one that folds back. Of two faces that use their common
+    side in opposite order, that one folds back that turns the other way round on the screen.
+    """
+    step = exit_side(surface, view, start, -1, p, q)
     for _step in range(MAX_STEPS):
-        half = exit_side(surface, view, face, entry, p, q)
+        half = step[0]
         if half < 0:
-            return -1
-        if is_silhouette(surface, view, half):
-            return half
+            return NOT_FOUND
         entry = surface.twins[half]
+        if entry < 0:
+            return half
         face = entry / 3
+        beyond = exit_side(surface, view, face, entry, p, q)
+        same_order = ends_of(surface, half)[0] == ends_of(surface, entry)[0]
+        if (beyond[1] == step[1]) == same_order:
+            return half
         if face == goal:
-            return -1
-    return -1
+            return REACHED
+        step = beyond
+    return NOT_FOUND
 
 
 @wp.func
@@ -129,40 +147,82 @@ def are_neighbors(surface: Surface, a: wp.int32, b: wp.int32) -> wp.bool:
 
 
 @wp.func
-def crossing(surface: Surface, view: wp.int32, half: wp.int32, p: wp.vec2d, q: wp.vec2d):
+def silhouette_of_pair(
+    surface: Surface,
+    view: wp.int32,
+    faces: wp.vec2i,
+    depths: wp.vec2,
+    p: wp.vec2,
+    q: wp.vec2,
+) -> wp.int32:
+    """Half-edge at which the nearer surface ends, or the other one beneath it; negative: none."""
+    f = faces[0]
+    g = faces[1]
+    found = wp.int32(NOT_FOUND)
+    if g < 0 or (f >= 0 and depths[0] <= depths[1]):
+        found = silhouette_between(surface, view, f, g, p, q)
+        # The nearer surface goes on beneath the other one, which must then end.
+        if found == NOT_FOUND and g >= 0:
+            found = silhouette_between(surface, view, g, f, q, p)
+    else:
+        found = silhouette_between(surface, view, g, f, q, p)
+        if found == NOT_FOUND and f >= 0:
+            found = silhouette_between(surface, view, f, g, p, q)
+    return found
+
+
+@wp.func
+def is_blended_along(surface: Surface, view: wp.int32, half: wp.int32, axis: wp.int32) -> wp.bool:
+    """Sides steeper than 45 degrees blend along rows, the others along columns.
+
+    So each row (column) that a side spans is blended once, and the sum over the image is the
+    covered area.
+    """
+    ends = ends_of(surface, half)
+    line = line_through(surface.clip[view, ends[0]], surface.clip[view, ends[1]])
+    across = wp.abs(line[0]) * wp.float64(surface.grid.height)
+    along = wp.abs(line[1]) * wp.float64(surface.grid.width)
+    return (across >= along) == (axis == 0)
+
+
+@wp.func
+def crossing(
+    surface: Surface, view: wp.int32, half: wp.int32, p: wp.vec2, q: wp.vec2
+) -> wp.float32:
     """m: signed distance of the crossing from the middle of pq, in pixels."""
-    corners = surface.faces[half / 3]
-    a = surface.clip[view, corners[next_corner(half % 3)]]
-    b = surface.clip[view, corners[next_corner(half % 3 + 1)]]
-    at_p = cross2(from_pixel(a, p), from_pixel(b, p))
-    at_q = cross2(from_pixel(a, q), from_pixel(b, q))
+    ends = ends_of(surface, half)
+    a = surface.clip[view, ends[0]]
+    b = surface.clip[view, ends[1]]
+    grid = surface.grid
+    at_p = cross2(from_center_exactly(a, p, grid), from_center_exactly(b, p, grid))
+    at_q = cross2(from_center_exactly(a, q, grid), from_center_exactly(b, q, grid))
     return wp.float32(at_p / (at_p - at_q) - wp.float64(0.5))
 
 
 @wp.kernel(enable_backward=False)
 def pairs_kernel(
-    surface: Surface,
+    clip: wp.array2d[wp.vec4],
+    faces: wp.array[wp.vec3i],
+    twins: wp.array[wp.int32],
     grid: Grid,
     seen: wp.array2d[wp.int32],
     depth: wp.array2d[wp.float32],
-    sides: wp.array2d[wp.vec2i],  # per axis the half-edge, -1 for none
-    shifts: wp.array2d[wp.vec2],  # per axis m, written where there is a side
+    marks: wp.array2d[wp.uint8],  # bit per axis: there is a side; the rest is written only then
+    sides: wp.array2d[wp.vec2i],  # per axis the half-edge
+    shifts: wp.array2d[wp.vec2],  # per axis m
 ):
-    """Find the silhouette of each pair.
-
-    Sides steeper than 45 degrees blend along rows, the others along columns: so each row (column)
-    that a side spans is blended once, and the sum over the image is the covered area.
-    """
+    """Find the silhouette of each pair; nearly all pixels cost one byte."""
     i, slot = wp.tid()
     row = grid.part + i * grid.parts
+    surface = surface_of(clip, faces, twins, grid)
+    view = row / grid.height
+    image_row = row - view * grid.height
     for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
-        view = row / grid.height
-        image_row = row - view * grid.height
         f = seen[row, column]
         both = wp.vec2i(-1, -1)
         shift = wp.vec2(0.0, 0.0)
+        mark = wp.int32(0)
         for axis in range(2):
-            found = wp.int32(-1)
             row_q = row + axis
             column_q = column + 1 - axis
             if column_q < grid.width and image_row + axis < grid.height:
@@ -170,34 +230,38 @@ def pairs_kernel(
                 if f != g and not (f >= 0 and g >= 0 and are_neighbors(surface, f, g)):
                     p = center_of(column, image_row, grid)
                     q = center_of(column_q, image_row + axis, grid)
-                    p_first = g < 0 or (f >= 0 and depth[row, column] <= depth[row_q, column_q])
-                    if p_first:
-                        found = silhouette_between(surface, view, f, g, p, q)
-                        # The nearer surface goes on beneath the other one, which must then end.
-                        if found < 0 and g >= 0:
-                            found = silhouette_between(surface, view, g, f, q, p)
-                    else:
-                        found = silhouette_between(surface, view, g, f, q, p)
-                        if found < 0 and f >= 0:
-                            found = silhouette_between(surface, view, f, g, p, q)
-                    if found >= 0:
-                        line = side_line(surface, view, found)
-                        steep = wp.abs(line[0]) * wp.float64(grid.height) >= wp.abs(
-                            line[1]
-                        ) * wp.float64(grid.width)
-                        if steep == (axis == 0):
-                            shift[axis] = crossing(surface, view, found, p, q)
-                        else:
-                            found = -1
-            both[axis] = found
-        sides[row, column] = both
-        if both[0] >= 0 or both[1] >= 0:
+                    depths = wp.vec2(depth[row, column], depth[row_q, column_q])
+                    found = silhouette_of_pair(surface, view, wp.vec2i(f, g), depths, p, q)
+                    if found >= 0 and is_blended_along(surface, view, found, axis):
+                        shift[axis] = crossing(surface, view, found, p, q)
+                        both[axis] = found
+                        mark = mark | (1 << axis)
+        marks[row, column] = wp.uint8(mark)
+        if mark != 0:
+            sides[row, column] = both
             shifts[row, column] = shift
 
 
 @wp.func
+def is_marked(marks: wp.array2d[wp.uint8], row: wp.int32, column: wp.int32, axis: wp.int32) -> bool:
+    return (wp.int32(marks[row, column]) & (1 << axis)) != 0
+
+
+@wp.func
+def touches_silhouette(
+    marks: wp.array2d[wp.uint8], grid: Grid, row: wp.int32, column: wp.int32
+) -> wp.bool:
+    """Whether any of the four pairs of a pixel has one; nearly all pixels stop here."""
+    if marks[row, column] != wp.uint8(0):
+        return True
+    if column > 0 and is_marked(marks, row, column - 1, 0):
+        return True
+    return bool(row % grid.height > 0 and is_marked(marks, row - 1, column, 1))
+
+
+@wp.func
 def inflow(
-    sides: wp.array2d[wp.vec2i],
+    marks: wp.array2d[wp.uint8],
     shifts: wp.array2d[wp.vec2],
     grid: Grid,
     row: wp.int32,
@@ -206,26 +270,13 @@ def inflow(
     """How deep the colours of the right, lower, left and upper neighbour reach into a pixel."""
     depths = wp.vec4(0.0, 0.0, 0.0, 0.0)
     for axis in range(2):
-        if sides[row, column][axis] >= 0:
+        if is_marked(marks, row, column, axis):
             depths[axis] = wp.max(-shifts[row, column][axis], 0.0)
-    if column > 0 and sides[row, column - 1][0] >= 0:
+    if column > 0 and is_marked(marks, row, column - 1, 0):
         depths[2] = wp.max(shifts[row, column - 1][0], 0.0)
-    if row % grid.height > 0 and sides[row - 1, column][1] >= 0:
+    if row % grid.height > 0 and is_marked(marks, row - 1, column, 1):
         depths[3] = wp.max(shifts[row - 1, column][1], 0.0)
     return depths
-
-
-@wp.func
-def touches_silhouette(
-    sides: wp.array2d[wp.vec2i], grid: Grid, row: wp.int32, column: wp.int32
-) -> wp.bool:
-    """Whether any of the four pairs of a pixel has one; nearly all pixels stop here."""
-    own = sides[row, column]
-    if own[0] >= 0 or own[1] >= 0:
-        return True
-    if column > 0 and sides[row, column - 1][0] >= 0:
-        return True
-    return bool(row % grid.height > 0 and sides[row - 1, column][1] >= 0)
 
 
 @wp.func
@@ -250,17 +301,19 @@ def over_full(depths: wp.vec4) -> wp.float32:
 def blend_kernel(
     color: wp.array3d[wp.float32],
     grid: Grid,
-    sides: wp.array2d[wp.vec2i],
+    marks: wp.array2d[wp.uint8],
     shifts: wp.array2d[wp.vec2],
-    blended: wp.array3d[wp.float32],  # starts as a copy of color
+    blended: wp.array3d[wp.float32],
 ):
     """out = c + Σ_k depth_k (c_k - c) / max(1, Σ depth): each pixel gathers from its neighbours."""
     i, slot = wp.tid()
     row = grid.part + i * grid.parts
     for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
-        if not touches_silhouette(sides, grid, row, column):
+        for c in range(color.shape[2]):
+            blended[row, column, c] = color[row, column, c]
+        if not touches_silhouette(marks, grid, row, column):
             continue
-        depths = inflow(sides, shifts, grid, row, column)
+        depths = inflow(marks, shifts, grid, row, column)
         full = over_full(depths)
         for k in range(4):
             if depths[k] > 0.0:
@@ -296,57 +349,69 @@ def add_side_gradient(
     surface: Surface,
     view: wp.int32,
     half: wp.int32,
-    p: wp.vec2d,
-    q: wp.vec2d,
+    p: wp.vec2,
+    q: wp.vec2,
     g: wp.float32,
     part: wp.int32,
     grad_clip: Sums,
 ):
     """Adjoint of crossing: m = e_p / (e_p - e_q) - 1/2 with e = cross2 of the side's two ends."""
-    corners = surface.faces[half / 3]
-    ia = corners[next_corner(half % 3)]
-    ib = corners[next_corner(half % 3 + 1)]
-    a = surface.clip[view, ia]
-    b = surface.clip[view, ib]
-    ap = from_pixel(a, p)
-    bp = from_pixel(b, p)
-    aq = from_pixel(a, q)
-    bq = from_pixel(b, q)
+    ends = ends_of(surface, half)
+    grid = surface.grid
+    a = surface.clip[view, ends[0]]
+    b = surface.clip[view, ends[1]]
+    ap = from_center_exactly(a, p, grid)
+    bp = from_center_exactly(b, p, grid)
+    aq = from_center_exactly(a, q, grid)
+    bq = from_center_exactly(b, q, grid)
     at_p = cross2(ap, bp)
     at_q = cross2(aq, bq)
     scale = wp.float64(g) / ((at_p - at_q) * (at_p - at_q))
-    gp = -at_q * scale
-    gq = at_p * scale
+    gp = wp.float32(-at_q * scale)
+    gq = wp.float32(at_p * scale)
+    grad_a = on_clip(turned(narrowed(bp)) * gp, p, grid) + on_clip(
+        turned(narrowed(bq)) * gq, q, grid
+    )
+    grad_b = -on_clip(turned(narrowed(ap)) * gp, p, grid) - on_clip(
+        turned(narrowed(aq)) * gq, q, grid
+    )
     first = view * surface.clip.shape[1]
-    grad_a = on_clip(turned(bp) * gp, p) + on_clip(turned(bq) * gq, q)
-    grad_b = -on_clip(turned(ap) * gp, p) - on_clip(turned(aq) * gq, q)
-    add_vec4(grad_clip, part, first + ia, grad_a)
-    add_vec4(grad_clip, part, first + ib, grad_b)
+    add_vec4(grad_clip, part, first + ends[0], grad_a)
+    add_vec4(grad_clip, part, first + ends[1], grad_b)
 
 
 @wp.kernel(enable_backward=False)
 def antialias_backward_kernel(
-    surface: Surface,
+    clip: wp.array2d[wp.vec4],
+    faces: wp.array[wp.vec3i],
+    twins: wp.array[wp.int32],
     grid: Grid,
     color: wp.array3d[wp.float32],
     blended: wp.array3d[wp.float32],
+    marks: wp.array2d[wp.uint8],
     sides: wp.array2d[wp.vec2i],
     shifts: wp.array2d[wp.vec2],
     grad: wp.array3d[wp.float32],
     wants_clip: wp.int32,
-    grad_color: wp.array3d[wp.float32],  # starts as a copy of grad
-    grad_clip: Sums,  # row = view * vert count + vertex
+    grad_color: wp.array3d[wp.float32],
+    floats: wp.array3d[wp.float32],
+    integers: wp.array3d[wp.int64],
+    unit: wp.float64,  # the sums' row = view * vert count + vertex
 ):
     """Colours gather; vertices of the pixel's own two pairs receive the pull on m."""
     i, slot = wp.tid()
     row = grid.part + i * grid.parts
+    surface = surface_of(clip, faces, twins, grid)
+    grad_clip = sums_of(floats, integers, unit)
     for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
-        if not touches_silhouette(sides, grid, row, column):
+        for c in range(color.shape[2]):
+            grad_color[row, column, c] = grad[row, column, c]
+        if not touches_silhouette(marks, grid, row, column):
             continue
         view = row / grid.height
         image_row = row - view * grid.height
         here = wp.vec2i(row, column)
-        depths = inflow(sides, shifts, grid, row, column)
+        depths = inflow(marks, shifts, grid, row, column)
         full = over_full(depths)
         taken = (depths[0] + depths[1] + depths[2] + depths[3]) / full
         if taken > 0.0:
@@ -358,12 +423,14 @@ def antialias_backward_kernel(
             at = neighbor_of(row, column, k)
             side = wp.int32(-1)
             if k < 2:
-                side = sides[row, column][k]
+                if is_marked(marks, row, column, k):
+                    side = sides[row, column][k]
             elif (k == 2 and column > 0) or (k == 3 and image_row > 0):
-                side = sides[at[0], at[1]][k - 2]
+                if is_marked(marks, at[0], at[1], k - 2):
+                    side = sides[at[0], at[1]][k - 2]
             if side >= 0:
                 # What this pixel gives to that neighbour: the reverse direction is (k + 2) % 4.
-                theirs = inflow(sides, shifts, grid, at[0], at[1])
+                theirs = inflow(marks, shifts, grid, at[0], at[1])
                 their_full = over_full(theirs)
                 given = theirs[(k + 2) % 4] / their_full
                 if given > 0.0:

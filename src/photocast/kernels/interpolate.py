@@ -5,7 +5,7 @@
 import warp as wp
 
 from photocast.kernels.rasterize import Grid
-from photocast.kernels.sums import Sums, add
+from photocast.kernels.sums import add, sums_of
 
 wp.set_module_options({"enable_backward": False})
 
@@ -17,10 +17,10 @@ def interpolate_kernel(
     grid: Grid,
     seen: wp.array2d[wp.int32],
     bary: wp.array2d[wp.vec2],
-    bary_da: wp.array2d[wp.vec4],
     has_slopes: wp.int32,
-    values: wp.array3d[wp.float32],  # row, column, channel
+    bary_da: wp.array2d[wp.vec4],
     slopes: wp.array3d[wp.vec2],
+    values: wp.array3d[wp.float32],  # row, column, channel
 ):
     i, slot = wp.tid()
     row = grid.part + i * grid.parts
@@ -58,12 +58,15 @@ def interpolate_backward_kernel(
     bary: wp.array2d[wp.vec2],
     grad_values: wp.array3d[wp.float32],
     wants_attributes: wp.int32,
-    grad_attributes: Sums,  # row = view * vert count + vertex, view 0 if the views share
+    floats: wp.array3d[wp.float32],
+    integers: wp.array3d[wp.int64],
+    unit: wp.float64,  # the sums' row = view * vert count + vertex, view 0 if the views share
     grad_bary: wp.array2d[wp.vec2],
 ):
     """Attributes: weights times upstream, one table per part. b_2 = 1 - b_0 - b_1 in both."""
     i, slot = wp.tid()
     row = grid.part + i * grid.parts
+    grad_attributes = sums_of(floats, integers, unit)
     for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
         face = seen[row, column]
         if face < 0:

@@ -3,22 +3,31 @@
 """Which face each pixel centre sees, and where on that face.
 
 Everything happens in 2D homogeneous coordinates (x, y, w): a vertex behind the camera needs no
-clipping. Seen from a pixel centre p = (px, py, 1) in clip units, corner i of a face has weight
-e_i(p) = p · (v_j × v_k), and the perspective-correct barycentrics are e_i / (e_0 + e_1 + e_2).
-Cross products are formed in double: the products of two floats are exact there, so the two faces
-of an edge get the same numbers up to sign, whatever the compiler fuses, and no crack can open.
+clipping. A pixel centre is n = (2 column + 1 - width, 2 row + 1 - height): half pixels from the
+middle of the image, exact integers. Seen from there, a vertex v lies in the direction
+q = (x width - n_x w, y height - n_y w), corner i of a face has weight e_i = q_j × q_k, and the
+perspective-correct barycentrics are e_i / (e_0 + e_1 + e_2).
 
-Source: Olano & Greer, Triangle scan conversion using 2D homogeneous coordinates, 1997.
+Visibility is decided in single precision and still has no cracks. q depends on the vertex and the
+pixel alone, so all faces around a vertex see the same rounded q. Rounding keeps the order of the
+two products in q_j × q_k: their difference has the right sign, or is zero, and then doubles, in
+which products of floats are exact, decide. So for each pixel the signs are those of one true
+drawing, in which vertices moved by a rounding error. For this the compiler must not fuse
+multiplication and addition.
+
+Sources: Olano & Greer, Triangle scan conversion using 2D homogeneous coordinates, 1997; Woop,
+Benthin & Wald, Watertight ray/triangle intersection, 2013 (the fallback to doubles).
 """
 
 import warp as wp
 
-from photocast.kernels.sums import Sums, add_vec4
+from photocast.kernels.sums import add_vec4, sums_of
 
-wp.set_module_options({"enable_backward": False})
+wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
 DEPTH_STEPS = wp.constant(wp.float64(2147483647.0))  # 31 bits, so that the key stays positive
 NO_KEY = wp.constant(wp.int64(0x7FFFFFFFFFFFFFFF))
+MARGIN = wp.constant(wp.float32(0.01))  # pixels by which a box is larger, for its rounding
 
 
 @wp.struct
@@ -33,35 +42,98 @@ class Grid:
 
 
 @wp.func
-def center_of(column: wp.int32, row: wp.int32, grid: Grid) -> wp.vec2d:
-    """Pixel centre in clip units; ``row`` counts within the view."""
-    return wp.vec2d(
-        wp.float64(2 * column + 1) / wp.float64(grid.width) - wp.float64(1.0),
-        wp.float64(2 * row + 1) / wp.float64(grid.height) - wp.float64(1.0),
+def center_of(column: wp.int32, row: wp.int32, grid: Grid) -> wp.vec2:
+    """Pixel centre in half pixels from the middle; ``row`` counts within the view."""
+    return wp.vec2(wp.float32(2 * column + 1 - grid.width), wp.float32(2 * row + 1 - grid.height))
+
+
+@wp.func
+def from_center(v: wp.vec4, n: wp.vec2, grid: Grid) -> wp.vec2:
+    """Direction of a vertex seen from a pixel centre, in half pixels times w."""
+    return wp.vec2(
+        v[0] * wp.float32(grid.width) - n[0] * v[3], v[1] * wp.float32(grid.height) - n[1] * v[3]
     )
 
 
 @wp.func
-def corner_of(clip: wp.array2d[wp.vec4], view: wp.int32, vertex: wp.int32) -> wp.vec3d:
-    """(x, y, w) of a vertex."""
-    v = clip[view, vertex]
-    return wp.vec3d(wp.float64(v[0]), wp.float64(v[1]), wp.float64(v[3]))
+def from_center_exactly(v: wp.vec4, n: wp.vec2, grid: Grid) -> wp.vec2d:
+    """The same, formed in double."""
+    w = wp.float64(v[3])
+    return wp.vec2d(
+        wp.float64(v[0]) * wp.float64(grid.width) - wp.float64(n[0]) * w,
+        wp.float64(v[1]) * wp.float64(grid.height) - wp.float64(n[1]) * w,
+    )
 
 
 @wp.func
-def evaluate(line: wp.vec3d, p: wp.vec2d) -> wp.float64:
-    return line[0] * p[0] + (line[1] * p[1] + line[2])
+def cross2(a: wp.vec2, b: wp.vec2) -> wp.float32:
+    return a[0] * b[1] - a[1] * b[0]
 
 
 @wp.func
-def owns_ties(line: wp.vec3d) -> wp.bool:
-    # A centre exactly on an edge belongs to the face that a nudge by (+tiny, +tinier) enters.
-    zero = wp.float64(0.0)
-    if line[0] != zero:
-        return line[0] > zero
-    if line[1] != zero:
-        return line[1] > zero
-    return line[2] > zero
+def cross2(a: wp.vec2d, b: wp.vec2d) -> wp.float64:  # noqa: F811 Warp chooses by type
+    return a[0] * b[1] - a[1] * b[0]
+
+
+@wp.func
+def doubled(a: wp.vec2) -> wp.vec2d:
+    return wp.vec2d(wp.float64(a[0]), wp.float64(a[1]))
+
+
+@wp.func
+def line_through(a: wp.vec4, b: wp.vec4) -> wp.vec3d:
+    """Side of a face as a line in clip units: its product with (p_x, p_y, 1) has the sign of e."""
+    return wp.cross(
+        wp.vec3d(wp.float64(a[0]), wp.float64(a[1]), wp.float64(a[3])),
+        wp.vec3d(wp.float64(b[0]), wp.float64(b[1]), wp.float64(b[3])),
+    )
+
+
+@wp.func
+def sign_of(x: wp.float64) -> wp.int32:
+    if x > wp.float64(0.0):
+        return 1
+    if x < wp.float64(0.0):
+        return -1
+    return 0
+
+
+@wp.func
+def exact_side(a: wp.vec4, b: wp.vec4, qa: wp.vec2, qb: wp.vec2) -> wp.int32:
+    """Sign of qa × qb; on the line, that of a centre nudged by (+tiny, +tinier)."""
+    e = cross2(doubled(qa), doubled(qb))
+    if e != wp.float64(0.0):  # true for NaN too, which has no sign
+        return sign_of(e)
+    line = line_through(a, b)
+    if line[0] != wp.float64(0.0):
+        return sign_of(line[0])
+    if line[1] != wp.float64(0.0):
+        return sign_of(line[1])
+    return sign_of(line[2])
+
+
+@wp.func
+def side_of_all(
+    a: wp.vec4, b: wp.vec4, c: wp.vec4, qa: wp.vec2, qb: wp.vec2, qc: wp.vec2
+) -> wp.int32:
+    """Common sign of the three weights, 0 if they differ: then the centre is outside."""
+    e0 = cross2(qb, qc)
+    e1 = cross2(qc, qa)
+    if (e0 > 0.0 and e1 < 0.0) or (e0 < 0.0 and e1 > 0.0):
+        return 0
+    e2 = cross2(qa, qb)
+    if (e0 > 0.0 and e2 < 0.0) or (e0 < 0.0 and e2 > 0.0):
+        return 0
+    if e0 > 0.0 and e1 > 0.0 and e2 > 0.0:
+        return 1
+    if e0 < 0.0 and e1 < 0.0 and e2 < 0.0:
+        return -1
+    if (e1 > 0.0 and e2 < 0.0) or (e1 < 0.0 and e2 > 0.0):
+        return 0
+    side = exact_side(b, c, qb, qc)
+    if side != exact_side(c, a, qc, qa) or side != exact_side(a, b, qa, qb):
+        return 0
+    return side
 
 
 @wp.func
@@ -96,19 +168,141 @@ def grown_by_side(box: wp.vec4d, a: wp.vec4, b: wp.vec4) -> wp.vec4d:
 
 
 @wp.func
-def first_center(u: wp.float64, size: wp.int32) -> wp.int32:
-    """Index of the first pixel centre at or after clip coordinate u."""
-    n = wp.float64(size)
-    x = (u + wp.float64(1.0)) * wp.float64(0.5) * n - wp.float64(0.500001)
-    return wp.int32(wp.ceil(wp.clamp(x, wp.float64(0.0), n)))
+def clipped_box(a: wp.vec4, b: wp.vec4, c: wp.vec4) -> wp.vec4:
+    """Clip-space box of the part of a face before the near plane; of nothing, an empty one."""
+    far = wp.float64(1.0e30)
+    box = wp.vec4d(far, -far, far, -far)
+    box = grown_by_side(box, a, b)
+    box = grown_by_side(box, b, c)
+    box = grown_by_side(box, c, a)
+    return wp.vec4(wp.float32(box[0]), wp.float32(box[1]), wp.float32(box[2]), wp.float32(box[3]))
 
 
 @wp.func
-def last_center(u: wp.float64, size: wp.int32) -> wp.int32:
+def first_center(u: wp.float32, size: wp.int32) -> wp.int32:
+    """Index of the first pixel centre at or after clip coordinate u."""
+    n = wp.float32(size)
+    x = (u + 1.0) * 0.5 * n - 0.5 - MARGIN
+    return wp.int32(wp.ceil(wp.clamp(x, 0.0, n)))
+
+
+@wp.func
+def last_center(u: wp.float32, size: wp.int32) -> wp.int32:
     """Index of the last pixel centre at or before clip coordinate u."""
-    n = wp.float64(size)
-    x = (u + wp.float64(1.0)) * wp.float64(0.5) * n - wp.float64(0.499999)
-    return wp.int32(wp.floor(wp.clamp(x, wp.float64(-1.0), n - wp.float64(1.0))))
+    n = wp.float32(size)
+    x = (u + 1.0) * 0.5 * n - 0.5 + MARGIN
+    return wp.int32(wp.floor(wp.clamp(x, -1.0, n - 1.0)))
+
+
+@wp.func
+def pixel_box(clip: wp.array2d[wp.vec4], view: wp.int32, corners: wp.vec3i, grid: Grid) -> wp.vec4i:
+    """First and last column and row of a face's pixel centres; last < first for none."""
+    count = clip.shape[1]
+    for k in range(3):
+        if corners[k] < 0 or corners[k] >= count:
+            return wp.vec4i(0, -1, 0, -1)
+    a = clip[view, corners[0]]
+    b = clip[view, corners[1]]
+    c = clip[view, corners[2]]
+    box = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    if (
+        wp.min(wp.min(a[3], b[3]), c[3]) > 0.0
+        and wp.min(wp.min(a[2] + a[3], b[2] + b[3]), c[2] + c[3]) >= 0.0
+    ):
+        x = wp.vec3(a[0] / a[3], b[0] / b[3], c[0] / c[3])
+        y = wp.vec3(a[1] / a[3], b[1] / b[3], c[1] / c[3])
+        box = wp.vec4(wp.min(x), wp.max(x), wp.min(y), wp.max(y))
+    else:
+        box = clipped_box(a, b, c)
+    if not (box[0] <= box[1] and box[2] <= box[3]):  # true for NaN: such a face is not drawn
+        return wp.vec4i(0, -1, 0, -1)
+    return wp.vec4i(
+        first_center(box[0], grid.width),
+        last_center(box[1], grid.width),
+        first_center(box[2], grid.height),
+        last_center(box[3], grid.height),
+    )
+
+
+@wp.func
+def depth_key(
+    a: wp.vec4,
+    b: wp.vec4,
+    c: wp.vec4,
+    qa: wp.vec2,
+    qb: wp.vec2,
+    qc: wp.vec2,
+    side: wp.int32,
+    face: wp.int32,
+) -> wp.int64:
+    """Depth << 32 | face, NO_KEY behind the camera, before near or beyond far.
+
+    z/w is a mean of the corners' values with weights e_i w_i. In double: equal depths of faces
+    whose corners come in different order must round to the same step.
+    """
+    da = doubled(qa)
+    db = doubled(qb)
+    dc = doubled(qc)
+    e0 = cross2(db, dc)
+    e1 = cross2(dc, da)
+    e2 = cross2(da, db)
+    w = e0 * wp.float64(a[3]) + e1 * wp.float64(b[3]) + e2 * wp.float64(c[3])
+    if not (w * wp.float64(side) > wp.float64(0.0)):
+        return NO_KEY
+    z = (e0 * wp.float64(a[2]) + e1 * wp.float64(b[2]) + e2 * wp.float64(c[2])) / w
+    one = wp.float64(1.0)
+    half = wp.float64(0.5)
+    if not (z >= -one and z <= one):
+        return NO_KEY
+    return (wp.int64((z * half + half) * DEPTH_STEPS) << wp.int64(32)) | wp.int64(face)
+
+
+@wp.func
+def draw(
+    clip: wp.array2d[wp.vec4],
+    faces: wp.array[wp.vec3i],
+    view: wp.int32,
+    face: wp.int32,
+    box: wp.vec4i,
+    step: wp.int32,
+    grid: Grid,
+    keys: wp.array3d[wp.int64],
+):
+    """Keep, per pixel of every ``step``-th row of the box, the smallest key."""
+    corners = faces[face]
+    a = clip[view, corners[0]]
+    b = clip[view, corners[1]]
+    c = clip[view, corners[2]]
+    for row in range(box[2], box[3] + 1, step):
+        for column in range(box[0], box[1] + 1):
+            n = center_of(column, row, grid)
+            qa = from_center(a, n, grid)
+            qb = from_center(b, n, grid)
+            qc = from_center(c, n, grid)
+            side = side_of_all(a, b, c, qa, qb, qc)
+            if side != 0:
+                key = depth_key(a, b, c, qa, qb, qc, side, face)
+                if key < keys[view, row, column]:  # most hidden pixels need no atomic
+                    wp.atomic_min(keys, view, row, column, key)
+
+
+@wp.kernel(enable_backward=False)
+def draw_kernel(
+    clip: wp.array2d[wp.vec4],
+    faces: wp.array[wp.vec3i],
+    grid: Grid,
+    keys: wp.array3d[wp.int64],
+):
+    """All of visibility in one launch, for CUDA.
+
+    The rows of a face are dealt out to ``grid.parts`` threads: a face of a million pixels must not
+    keep a single thread busy.
+    """
+    view, face, strip = wp.tid()
+    box = pixel_box(clip, view, faces[face], grid)
+    if box[0] <= box[1] and box[2] + strip <= box[3]:
+        own = wp.vec4i(box[0], box[1], box[2] + strip, box[3])
+        draw(clip, faces, view, face, own, grid.parts, grid, keys)
 
 
 @wp.kernel(enable_backward=False)
@@ -119,41 +313,10 @@ def boxes_kernel(
     first_face: wp.int32,
     boxes: wp.array2d[wp.vec4i],
 ):
-    """First and last column and row of each face's pixel centres; last < first for none."""
+    """Boxes of all faces: on the CPU each is used by several bands of rows."""
     view, slot = wp.tid()
     face = first_face + slot
-    boxes[view, face] = wp.vec4i(0, -1, 0, -1)
-    corners = faces[face]
-    count = clip.shape[1]
-    for k in range(3):
-        if corners[k] < 0 or corners[k] >= count:
-            return
-    a = clip[view, corners[0]]
-    b = clip[view, corners[1]]
-    c = clip[view, corners[2]]
-    far = wp.float64(1.0e30)
-    box = wp.vec4d(far, -far, far, -far)
-    box = grown_by_side(box, a, b)
-    box = grown_by_side(box, b, c)
-    box = grown_by_side(box, c, a)
-    if box[0] <= box[1] and box[2] <= box[3]:  # false for NaN: such a face is not drawn
-        boxes[view, face] = wp.vec4i(
-            first_center(box[0], grid.width),
-            last_center(box[1], grid.width),
-            first_center(box[2], grid.height),
-            last_center(box[3], grid.height),
-        )
-
-
-@wp.func
-def in_pixels(line: wp.vec3d, grid: Grid) -> wp.vec3d:
-    """The line of clip units as a line of continuous pixels; negation commutes with it exactly."""
-    two = wp.float64(2.0)
-    return wp.vec3d(
-        line[0] * (two / wp.float64(grid.width)),
-        line[1] * (two / wp.float64(grid.height)),
-        line[2] - line[0] - line[1],
-    )
+    boxes[view, face] = pixel_box(clip, view, faces[face], grid)
 
 
 @wp.kernel(enable_backward=False)
@@ -167,67 +330,33 @@ def visibility_kernel(
     stop_row: wp.int32,
     keys: wp.array3d[wp.int64],
 ):
-    """Keep, per pixel, the smallest of depth << 32 | face; only rows of this launch's band.
-
-    The rows of a face are dealt out to ``grid.parts`` threads: on CUDA a face of a million pixels
-    must not keep a single thread busy.
-    """
-    slot, face, strip = wp.tid()
+    """Draw only the rows of this launch's band."""
+    slot, face = wp.tid()
     view = first_view + slot
     box = boxes[view, face]
-    row0 = wp.max(box[2], first_row) + strip
-    row1 = wp.min(box[3], stop_row - 1)
-    if row0 > row1 or box[0] > box[1]:
-        return
-    corners = faces[face]
-    v0 = corner_of(clip, view, corners[0])
-    v1 = corner_of(clip, view, corners[1])
-    v2 = corner_of(clip, view, corners[2])
-    line0 = wp.cross(v1, v2)
-    line1 = wp.cross(v2, v0)
-    line2 = wp.cross(v0, v1)
-    det = wp.dot(v0, line0)
-    zero = wp.float64(0.0)
-    if not (wp.abs(det) > zero):
-        return
-    line0 = in_pixels(line0, grid)
-    line1 = in_pixels(line1, grid)
-    line2 = in_pixels(line2, grid)
-    # z/w is affine over the image: sum of e_i z_i over det.
-    plane = (
-        line0 * wp.float64(clip[view, corners[0]][2])
-        + line1 * wp.float64(clip[view, corners[1]][2])
-        + line2 * wp.float64(clip[view, corners[2]][2])
-    ) / det
-    if det < zero:  # seen from behind: turn the edges so that inside is positive
-        line0 = -line0
-        line1 = -line1
-        line2 = -line2
-    tie0 = owns_ties(line0)
-    tie1 = owns_ties(line1)
-    tie2 = owns_ties(line2)
-    half = wp.float64(0.5)
-    one = wp.float64(1.0)
-    for row in range(row0, row1 + 1, grid.parts):
-        y = wp.float64(row) + half
-        start0 = line0[1] * y + line0[2]
-        start1 = line1[1] * y + line1[2]
-        start2 = line2[1] * y + line2[2]
-        for column in range(box[0], box[1] + 1):
-            x = wp.float64(column) + half
-            e0 = line0[0] * x + start0
-            e1 = line1[0] * x + start1
-            e2 = line2[0] * x + start2
-            if (
-                (e0 > zero or (e0 == zero and tie0))
-                and (e1 > zero or (e1 == zero and tie1))
-                and (e2 > zero or (e2 == zero and tie2))
-            ):
-                z = plane[0] * x + (plane[1] * y + plane[2])
-                if z >= -one and z <= one:
-                    steps = wp.int64((z * half + half) * DEPTH_STEPS)
-                    key = (steps << wp.int64(32)) | wp.int64(face)
-                    wp.atomic_min(keys, view, row, column, key)
+    own = wp.vec4i(box[0], box[1], wp.max(box[2], first_row), wp.min(box[3], stop_row - 1))
+    if own[0] <= own[1] and own[2] <= own[3]:
+        draw(clip, faces, view, face, own, 1, grid, keys)
+
+
+@wp.func
+def narrowed(a: wp.vec2d) -> wp.vec2:
+    return wp.vec2(wp.float32(a[0]), wp.float32(a[1]))
+
+
+@wp.func
+def slopes_of(qa: wp.vec2, qb: wp.vec2, qc: wp.vec2, w: wp.vec3, b: wp.vec2) -> wp.vec4:
+    """Of the first two weights, d/dx and d/dy per half pixel, times the sum of all e.
+
+    dq/dn = -w, so de_0/dn = (w_2 q_1 - w_1 q_2) turned, and db = (de - b d(sum of e)) / sum of e.
+    """
+    side0 = w[2] * qb - w[1] * qc
+    side1 = w[0] * qc - w[2] * qa
+    side2 = w[1] * qa - w[0] * qb
+    total = side0 + side1 + side2
+    slope0 = side0 - total * b[0]
+    slope1 = side1 - total * b[1]
+    return wp.vec4(slope0[1], -slope0[0], slope1[1], -slope1[0])
 
 
 @wp.kernel(enable_backward=False)
@@ -236,12 +365,16 @@ def resolve_kernel(
     faces: wp.array[wp.vec3i],
     grid: Grid,
     keys: wp.array2d[wp.int64],
+    has_slopes: wp.int32,
     bary: wp.array2d[wp.vec2],
     depth: wp.array2d[wp.float32],
     seen: wp.array2d[wp.int32],
     bary_da: wp.array2d[wp.vec4],
 ):
-    """Weights, depth and their face per pixel from the visibility key."""
+    """Weights, depth and their face per pixel from the visibility key.
+
+    Only the weights are formed in double: at the rim of a large face they nearly cancel.
+    """
     i, slot = wp.tid()
     row = grid.part + i * grid.parts
     for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
@@ -250,67 +383,56 @@ def resolve_kernel(
             bary[row, column] = wp.vec2(0.0, 0.0)
             depth[row, column] = 0.0
             seen[row, column] = -1
-            bary_da[row, column] = wp.vec4(0.0, 0.0, 0.0, 0.0)
+            if has_slopes != 0:
+                bary_da[row, column] = wp.vec4(0.0, 0.0, 0.0, 0.0)
             continue
         face = wp.int32(key & wp.int64(0x7FFFFFFF))
         seen[row, column] = face
         view = row / grid.height
         corners = faces[face]
-        v0 = corner_of(clip, view, corners[0])
-        v1 = corner_of(clip, view, corners[1])
-        v2 = corner_of(clip, view, corners[2])
-        line0 = wp.cross(v1, v2)
-        line1 = wp.cross(v2, v0)
-        line2 = wp.cross(v0, v1)
-        p = center_of(column, row - view * grid.height, grid)
-        scale = wp.float64(1.0) / (evaluate(line0, p) + evaluate(line1, p) + evaluate(line2, p))
-        b0 = evaluate(line0, p) * scale
-        b1 = evaluate(line1, p) * scale
-        b2 = wp.float64(1.0) - b0 - b1
-        bary[row, column] = wp.vec2(wp.float32(b0), wp.float32(b1))
-        z = (
-            b0 * wp.float64(clip[view, corners[0]][2])
-            + b1 * wp.float64(clip[view, corners[1]][2])
-            + b2 * wp.float64(clip[view, corners[2]][2])
+        a = clip[view, corners[0]]
+        b = clip[view, corners[1]]
+        c = clip[view, corners[2]]
+        n = center_of(column, row - view * grid.height, grid)
+        qa = from_center_exactly(a, n, grid)
+        qb = from_center_exactly(b, n, grid)
+        qc = from_center_exactly(c, n, grid)
+        e0 = cross2(qb, qc)
+        e1 = cross2(qc, qa)
+        e2 = cross2(qa, qb)
+        scale = 1.0 / wp.float32(e0 + e1 + e2)
+        b0 = wp.float32(e0) * scale
+        b1 = wp.float32(e1) * scale
+        b2 = wp.float32(e2) * scale
+        bary[row, column] = wp.vec2(b0, b1)
+        depth[row, column] = (b0 * a[2] + b1 * b[2] + b2 * c[2]) / (
+            b0 * a[3] + b1 * b[3] + b2 * c[3]
         )
-        depth[row, column] = wp.float32(z / (b0 * v0[2] + b1 * v1[2] + b2 * v2[2]))
-        # db/dp = (de - b * d(sum e)) / sum e; one pixel is 2/size clip units.
-        total = line0 + line1 + line2
-        slope0 = (line0 - total * b0) * scale
-        slope1 = (line1 - total * b1) * scale
-        sx = wp.float64(2.0) / wp.float64(grid.width)
-        sy = wp.float64(2.0) / wp.float64(grid.height)
-        bary_da[row, column] = wp.vec4(
-            wp.float32(slope0[0] * sx),
-            wp.float32(slope0[1] * sy),
-            wp.float32(slope1[0] * sx),
-            wp.float32(slope1[1] * sy),
-        )
+        if has_slopes != 0:
+            slopes = slopes_of(
+                narrowed(qa),
+                narrowed(qb),
+                narrowed(qc),
+                wp.vec3(a[3], b[3], c[3]),
+                wp.vec2(b0, b1),
+            )
+            bary_da[row, column] = slopes * (2.0 * scale)
 
 
 @wp.func
-def from_pixel(v: wp.vec4, p: wp.vec2d) -> wp.vec2d:
-    """Corner relative to the pixel's ray: (x - px w, y - py w), formed in double."""
-    w = wp.float64(v[3])
-    return wp.vec2d(wp.float64(v[0]) - p[0] * w, wp.float64(v[1]) - p[1] * w)
-
-
-@wp.func
-def cross2(a: wp.vec2d, b: wp.vec2d) -> wp.float64:
-    return a[0] * b[1] - a[1] * b[0]
-
-
-@wp.func
-def turned(a: wp.vec2d) -> wp.vec2d:
+def turned(a: wp.vec2) -> wp.vec2:
     """d cross2(b, a) / db."""
-    return wp.vec2d(a[1], -a[0])
+    return wp.vec2(a[1], -a[0])
 
 
 @wp.func
-def on_clip(q: wp.vec2d, p: wp.vec2d) -> wp.vec4:
-    """Adjoint of from_pixel, as (x, y, 0, w)."""
+def on_clip(g: wp.vec2, n: wp.vec2, grid: Grid) -> wp.vec4:
+    """Adjoint of from_center, as (x, y, 0, w)."""
     return wp.vec4(
-        wp.float32(q[0]), wp.float32(q[1]), 0.0, wp.float32(-(p[0] * q[0] + p[1] * q[1]))
+        g[0] * wp.float32(grid.width),
+        g[1] * wp.float32(grid.height),
+        0.0,
+        -(n[0] * g[0] + n[1] * g[1]),
     )
 
 
@@ -320,20 +442,22 @@ def rasterize_backward_kernel(
     faces: wp.array[wp.vec3i],
     grid: Grid,
     seen: wp.array2d[wp.int32],
-    bary: wp.array2d[wp.vec2],
     grad_bary: wp.array2d[wp.vec2],
     grad_depth: wp.array2d[wp.float32],
     has_depth: wp.int32,
-    grad_clip: Sums,  # row = view * vert count + vertex
+    floats: wp.array3d[wp.float32],
+    integers: wp.array3d[wp.int64],
+    unit: wp.float64,  # the sums' row = view * vert count + vertex
 ):
     """Adjoint of resolve_kernel with the visibility held fixed; one table per part.
 
-    With q_i = from_pixel(v_i): e_0 = q_1 × q_2 (and cyclic), b_i = e_i / s, s = e_0 + e_1 + e_2.
+    With q_i = from_center(v_i): e_0 = q_1 × q_2 (and cyclic), b_i = e_i / s, s = e_0 + e_1 + e_2.
     dL/de_i = (g_i - Σ_j g_j b_j) / s, and d(a × b) = turned(b) · da - turned(a) · db.
     Depth is Σ b_i z_i / Σ b_i w_i; its gradient reaches z and w directly and g through b.
     """
     i, slot = wp.tid()
     row = grid.part + i * grid.parts
+    sums = sums_of(floats, integers, unit)
     for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
         face = seen[row, column]
         if face < 0:
@@ -346,40 +470,34 @@ def rasterize_backward_kernel(
             continue
         view = row / grid.height
         corners = faces[face]
-        p = center_of(column, row - view * grid.height, grid)
+        n = center_of(column, row - view * grid.height, grid)
         a = clip[view, corners[0]]
         b = clip[view, corners[1]]
         c = clip[view, corners[2]]
-        q0 = from_pixel(a, p)
-        q1 = from_pixel(b, p)
-        q2 = from_pixel(c, p)
-        scale = wp.float64(1.0) / (cross2(q1, q2) + cross2(q2, q0) + cross2(q0, q1))
-        b0 = cross2(q1, q2) * scale
-        b1 = cross2(q2, q0) * scale
-        b2 = wp.float64(1.0) - b0 - b1
-        weights = wp.vec3(wp.float32(b0), wp.float32(b1), wp.float32(b2))
-        g = wp.vec3d(wp.float64(given[0]), wp.float64(given[1]), wp.float64(0.0))
-        direct_z = wp.float32(0.0)
-        direct_w = wp.float32(0.0)
+        da = from_center_exactly(a, n, grid)
+        db = from_center_exactly(b, n, grid)
+        dc = from_center_exactly(c, n, grid)
+        e0 = cross2(db, dc)
+        e1 = cross2(dc, da)
+        e2 = cross2(da, db)
+        scale = 1.0 / wp.float32(e0 + e1 + e2)
+        weights = wp.vec3(wp.float32(e0) * scale, wp.float32(e1) * scale, wp.float32(e2) * scale)
+        g = wp.vec3(given[0], given[1], 0.0)
+        direct = wp.vec4(0.0, 0.0, 0.0, 0.0)
         if slope != 0.0:
             w = weights[0] * a[3] + weights[1] * b[3] + weights[2] * c[3]
             z = (weights[0] * a[2] + weights[1] * b[2] + weights[2] * c[2]) / w
-            direct_z = slope / w
-            direct_w = -slope * z / w
-            g += wp.vec3d(
-                wp.float64(direct_z * a[2] + direct_w * a[3]),
-                wp.float64(direct_z * b[2] + direct_w * b[3]),
-                wp.float64(direct_z * c[2] + direct_w * c[3]),
-            )
-        mean = g[0] * b0 + g[1] * b1 + g[2] * b2
-        h0 = (g[0] - mean) * scale
-        h1 = (g[1] - mean) * scale
-        h2 = (g[2] - mean) * scale
-        grad0 = on_clip(turned(q1) * h2 - turned(q2) * h1, p)
-        grad1 = on_clip(turned(q2) * h0 - turned(q0) * h2, p)
-        grad2 = on_clip(turned(q0) * h1 - turned(q1) * h0, p)
-        direct = wp.vec4(0.0, 0.0, direct_z, direct_w)
+            direct = wp.vec4(0.0, 0.0, slope / w, -slope * z / w)
+            g += wp.vec3(wp.dot(direct, a), wp.dot(direct, b), wp.dot(direct, c))
+        mean = wp.dot(g, weights)
+        h = wp.vec3(g[0] - mean, g[1] - mean, g[2] - mean) * scale
+        q0 = narrowed(da)
+        q1 = narrowed(db)
+        q2 = narrowed(dc)
+        grad0 = on_clip(turned(q1) * h[2] - turned(q2) * h[1], n, grid)
+        grad1 = on_clip(turned(q2) * h[0] - turned(q0) * h[2], n, grid)
+        grad2 = on_clip(turned(q0) * h[1] - turned(q1) * h[0], n, grid)
         first = view * clip.shape[1]
-        add_vec4(grad_clip, grid.part, first + corners[0], grad0 + direct * weights[0])
-        add_vec4(grad_clip, grid.part, first + corners[1], grad1 + direct * weights[1])
-        add_vec4(grad_clip, grid.part, first + corners[2], grad2 + direct * weights[2])
+        add_vec4(sums, grid.part, first + corners[0], grad0 + direct * weights[0])
+        add_vec4(sums, grid.part, first + corners[1], grad1 + direct * weights[1])
+        add_vec4(sums, grid.part, first + corners[2], grad2 + direct * weights[2])

@@ -11,6 +11,7 @@ the interpreter lock while a kernel runs. On CUDA there is one part, and atomics
 import itertools
 import math
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -30,6 +31,7 @@ __all__ = [
     "as_array",
     "bands",
     "cpu_threads",
+    "grid_of",
     "launch",
     "launch_parts",
     "launch_rows",
@@ -67,6 +69,7 @@ def _start_warp() -> None:
 
 _start_warp()
 
+_local = threading.local()  # each thread's own commands, by kernel and device
 MOST_PARTS = 16  # each part may cost a private gradient table
 FEW_PIXELS = 4096  # below this, waking a second thread costs more than it saves
 
@@ -116,15 +119,99 @@ def as_array(tensor: Tensor, dtype: Any = None) -> Any:
     return wp.from_torch(tensor.detach(), dtype=dtype, requires_grad=False)
 
 
-def _argument(value: Any) -> Any:
-    # Tensors become Warp arrays of their kernel's element type without a copy; a pair
-    # ``(tensor, dtype)`` names a vector type such as wp.vec4 for the last axis.
-    if isinstance(value, Tensor):
-        return wp.from_torch(value.detach(), requires_grad=False, return_ctype=True)
-    if isinstance(value, tuple) and len(value) == 2 and isinstance(value[0], Tensor):
-        tensor, dtype = value
-        return wp.from_torch(tensor.detach(), dtype=dtype, requires_grad=False, return_ctype=True)
-    return value
+def _descriptor(tensor: Tensor, kind: Any) -> Any:
+    """The array a kernel argument of this type reads, without a copy.
+
+    The last axis becomes a vector if the kernel's elements are vectors; a leading axis more than
+    the kernel's is joined with the next one: kernels see a batch of images as one tall image.
+    """
+    axes = kind.ndim + len(getattr(kind.dtype, "_shape_", ()))
+    if tensor.ndim == axes + 1:
+        tensor = tensor.flatten(0, 1)
+    made = wp.from_torch(tensor.detach(), dtype=kind.dtype, requires_grad=False, return_ctype=True)
+    made._ref = None  # the command outlives the tensor; it must not keep its memory
+    return made
+
+
+class _Command:
+    """A kernel ready to be launched again.
+
+    Between two steps of an optimisation only addresses change. So the descriptors of the arrays
+    are kept and get the new address; to build them anew costs more than the launch itself.
+    """
+
+    def __init__(
+        self, kernel: Any, size: tuple[int, ...], inputs: Sequence[Any], name: str
+    ) -> None:
+        self.size = size
+        self.kinds = [argument.type for argument in kernel.adj.args]
+        self.forms: list[Any] = []  # dtype, shape and stride of a tensor, or the value
+        self.arrays: list[Any] = []
+        for value, kind in zip(inputs, self.kinds, strict=True):
+            is_tensor = isinstance(value, Tensor)
+            self.forms.append(_form(value) if is_tensor else value)
+            self.arrays.append(_descriptor(value, kind) if is_tensor else value)
+        self.command = wp.launch(
+            kernel, dim=size, inputs=list(self.arrays), device=name, record_cmd=True
+        )
+
+    def run(self, size: tuple[int, ...], inputs: Sequence[Any], stream: Any) -> None:
+        if size != self.size:
+            self.command.set_dim(size)
+            self.size = size
+        for index, value in enumerate(inputs):
+            if isinstance(value, tuple):
+                value = value[0]
+            if isinstance(value, Tensor):
+                if _form(value) == self.forms[index]:
+                    self.arrays[index].data = value.data_ptr()
+                else:
+                    self.forms[index] = None  # until all has gone well
+                    self.arrays[index] = _descriptor(value, self.kinds[index])
+                    self.command.set_param_at_index(index, self.arrays[index])
+                    self.forms[index] = _form(value)
+            elif value is not self.forms[index]:
+                self.command.set_param_at_index(index, value)
+                self.forms[index] = value
+        self.command.launch(stream)
+
+
+def _form(tensor: Tensor) -> Any:
+    return tensor.dtype, tensor.shape, tensor.stride()
+
+
+def _lends_arrays(kernel: Any) -> bool:
+    # A struct with arrays in it; a command would keep their memory from being freed.
+    fields = [getattr(argument.type, "vars", {}).values() for argument in kernel.adj.args]
+    return any(hasattr(field.type, "ndim") for struct in fields for field in struct)
+
+
+def _run(
+    kernel: Any, size: tuple[int, ...], inputs: Sequence[Any], name: str, stream: Any = None
+) -> None:
+    commands: dict[Any, Any] = _local.__dict__.setdefault("commands", {})
+    key = (kernel, name)
+    if key not in commands:
+        plain = [v[0] if isinstance(v, tuple) else v for v in inputs]
+        commands[key] = None if _lends_arrays(kernel) else _Command(kernel, size, plain, name)
+    command = commands[key]
+    if command is not None:
+        command.run(size, inputs, stream)
+        return
+    arguments = zip(inputs, kernel.adj.args, strict=True)
+    packed = [_packed(value, argument.type) for value, argument in arguments]
+    wp.launch(kernel, dim=size, inputs=packed, device=name, stream=stream)
+
+
+def _packed(value: Any, kind: Any) -> Any:
+    tensor = value[0] if isinstance(value, tuple) else value
+    return _descriptor(tensor, kind) if isinstance(tensor, Tensor) else value
+
+
+@lru_cache(maxsize=256)
+def _stream(address: int, index: int) -> Any:
+    # By address: to wrap a stream registers it with Warp's runtime, each time.
+    return wp.Stream(wp.get_cuda_device(index), cuda_stream=address)
 
 
 def launch(
@@ -135,11 +222,19 @@ def launch(
     Args:
         kernel: A Warp kernel.
         dim: Thread count per axis; zero anywhere launches nothing.
-        inputs: Every kernel parameter in order: contiguous tensors, ``(tensor, wp.vecN)`` pairs,
-            or plain numbers.
+        inputs: Every kernel parameter in order: contiguous tensors with the kernel's element type,
+            structs or plain numbers.
         device: Where the tensors live.
     """
     launch_parts(kernel, [(dim, inputs)], device)
+
+
+@lru_cache(maxsize=256)
+def grid_of(height: int, width: int, part: int = 0, parts: int = 1, span: int = 1) -> Grid:
+    """A grid with these fields; not to be changed, because all who ask get the same one."""
+    grid = Grid()
+    grid.height, grid.width, grid.part, grid.parts, grid.span = height, width, part, parts, span
+    return grid
 
 
 def launch_rows(
@@ -166,9 +261,7 @@ def launch_rows(
     span = width if device.type == "cpu" else 1
     jobs = []
     for part in range(parts):
-        grid = Grid()
-        grid.height, grid.width, grid.part, grid.parts = height, width, part, parts
-        grid.span = span
+        grid = grid_of(height, width, part, parts, span)
         count = rows if every_row else len(range(part, rows, parts))
         jobs.append(((count, -(-width // span)), inputs(grid)))
     launch_parts(kernel, jobs, device)
@@ -193,14 +286,24 @@ class GradientSums:
         self.unit = _unit(upstream) if is_deterministic() else 0.0
         kind = torch.int64 if self.unit else torch.float32
         self.table = torch.zeros(shape, dtype=kind, device=device)
-        unused = torch.empty(
+        self._unused = torch.empty(
             (1, 1, 1), dtype=torch.float32 if self.unit else torch.int64, device=device
         )
-        self.struct = Sums()
-        self.struct.floats = as_array(unused if self.unit else self.table)
-        self.struct.integers = as_array(self.table if self.unit else unused)
-        self.struct.unit = self.unit
-        self._unused = unused  # the struct only borrows it
+
+    @property
+    def arguments(self) -> list[Any]:
+        """What a kernel takes as ``floats, integers, unit``."""
+        if self.unit:
+            return [self._unused, self.table, self.unit]
+        return [self.table, self._unused, self.unit]
+
+    @property
+    def struct(self) -> Any:
+        """The same as a Warp struct; slower to make."""
+        sums = Sums()
+        floats, integers, sums.unit = self.arguments
+        sums.floats, sums.integers = as_array(floats), as_array(integers)
+        return sums
 
     def total(self, shape: Sequence[int]) -> Tensor:
         """The sum over the parts, always in the same order, as float32 of this shape."""
@@ -224,7 +327,7 @@ def _drain_together(kernel: Any, jobs: list[tuple[Any, Any]], name: str) -> None
 
     def drain() -> None:
         for size, inputs in queue:
-            wp.launch(kernel, dim=size, inputs=inputs, device=name)
+            _run(kernel, size, inputs, name)
 
     others = min(len(jobs), cpu_threads()) - 1
     work = [_pool().submit(drain) for _ in range(others)]
@@ -240,18 +343,19 @@ def launch_parts(
 
     The parts must not write the same memory.
     """
-    name = str(device) if device.type == "cpu" else f"cuda:{device.index or 0}"
     jobs = []
     for dim, inputs in parts:
         size = (dim,) if isinstance(dim, int) else tuple(dim)
         if all(n > 0 for n in size):
-            jobs.append((size, [_argument(value) for value in inputs]))
+            jobs.append((size, inputs))
     if not jobs:
         return
     if device.type == "cpu":
-        wp.load_module(kernel.module, device=name)  # once, not once per thread
-        _drain_together(kernel, jobs, name)
+        wp.load_module(kernel.module, device="cpu")  # once, not once per thread
+        _drain_together(kernel, jobs, "cpu")
         return
-    stream = wp.stream_from_torch(torch.cuda.current_stream(device))
+    torch_stream = torch.cuda.current_stream(device)
+    index = torch_stream.device_index
+    stream = _stream(torch_stream.cuda_stream, index)
     for size, inputs in jobs:
-        wp.launch(kernel, dim=size, inputs=inputs, device=name, stream=stream)
+        _run(kernel, size, inputs, f"cuda:{index}", stream)

@@ -11,24 +11,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-import warp as wp
 from torch import Tensor
 from torch.autograd.function import once_differentiable
+from torch.utils.weak import WeakIdKeyDictionary
 
 from photocast.kernels.antialias import (
-    Surface,
     antialias_backward_kernel,
     blend_kernel,
     pairs_kernel,
 )
-from photocast.ops._check import check_faces, check_tensor
-from photocast.ops._launch import GradientSums, as_array, launch_rows
+from photocast.ops._check import check_faces, check_tensor, version_of
+from photocast.ops._launch import GradientSums, launch_rows
 from photocast.ops.rasterize import Raster
 
 __all__ = ["EdgeTopology", "antialias", "antialias_twin", "edge_topology"]
 
 
 MOST_STEPS = 64
+REACHED = -2  # the surface connects both centres
+_topologies: Any = WeakIdKeyDictionary()  # index buffer: its version and topology
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,7 +105,7 @@ def antialias(
     check_tensor("color", color, (*shape, None), device=device)
     check_tensor("clip", clip, (shape[0], None, 4), device=device)
     check_faces("faces", faces, clip.shape[1], device=device)
-    topology = edge_topology(faces) if topology is None else topology
+    topology = _topology_of(faces) if topology is None else topology
     check_tensor(
         "topology.twins", topology.twins, (len(faces), 3), dtype=torch.int32, device=device
     )
@@ -119,12 +120,14 @@ def antialias(
     return result
 
 
-def _surface(clip: Tensor, faces: Tensor, twins: Tensor) -> Any:
-    surface = Surface()
-    surface.clip = as_array(clip, wp.vec4)
-    surface.faces = as_array(faces, wp.vec3i)
-    surface.twins = as_array(twins.view(-1))
-    return surface
+def _topology_of(faces: Tensor) -> EdgeTopology:
+    # Kept while the faces live: to make it takes longer than a step, and waits for the device.
+    version = version_of(faces)
+    known = _topologies.get(faces)
+    if known is None or known[0] != version or version is None:
+        known = _topologies[faces] = (version, edge_topology(faces))
+    topology: EdgeTopology = known[1]
+    return topology
 
 
 class _Antialias(torch.autograd.Function):
@@ -139,63 +142,69 @@ class _Antialias(torch.autograd.Function):
         depth: Tensor,
     ) -> Tensor:
         views, height, width = face.shape
-        rows, surface = views * height, _surface(clip, faces, twins)
+        rows = views * height
+        marks = torch.empty((rows, width), dtype=torch.uint8, device=clip.device)
         sides = torch.empty((rows, width, 2), dtype=torch.int32, device=clip.device)
         shifts = clip.new_empty((rows, width, 2))
         launch_rows(
             pairs_kernel,
             (views, height, width),
             lambda grid: [
-                surface,
+                clip,
+                faces,
+                twins,
                 grid,
-                face.view(rows, width),
-                depth.view(rows, width),
-                (sides, wp.vec2i),
-                (shifts, wp.vec2),
+                face,
+                depth,
+                marks,
+                sides,
+                shifts,
             ],
             clip.device,
         )
-        blended = color.clone()
+        blended = torch.empty_like(color)
         launch_rows(
             blend_kernel,
             (views, height, width),
             lambda grid: [
-                color.view(rows, width, -1),
+                color,
                 grid,
-                (sides, wp.vec2i),
-                (shifts, wp.vec2),
-                blended.view(rows, width, -1),
+                marks,
+                shifts,
+                blended,
             ],
             clip.device,
         )
-        ctx.save_for_backward(color, clip, faces, twins, blended, sides, shifts)
+        ctx.save_for_backward(color, clip, faces, twins, blended, marks, sides, shifts)
         return blended
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None, None, None]:
-        color, clip, faces, twins, blended, sides, shifts = ctx.saved_tensors
-        views, height, width, channels = color.shape
-        rows, surface = views * height, _surface(clip, faces, twins)
+        color, clip, faces, twins, blended, marks, sides, shifts = ctx.saved_tensors
+        views, height, width = color.shape[:3]
         wants_clip = bool(ctx.needs_input_grad[1])
         grad = grad.contiguous()
         count = clip.shape[0] * clip.shape[1] if wants_clip else 0
         sums = GradientSums(count, 4, [grad], shared=False)
-        grad_color = grad.clone()
+        grad_color = torch.empty_like(grad)
         launch_rows(
             antialias_backward_kernel,
             (views, height, width),
             lambda grid: [
-                surface,
+                clip,
+                faces,
+                twins,
                 grid,
-                color.view(rows, width, channels),
-                blended.view(rows, width, channels),
-                (sides, wp.vec2i),
-                (shifts, wp.vec2),
-                grad.view(rows, width, channels),
+                color,
+                blended,
+                marks,
+                sides,
+                shifts,
+                grad,
                 int(wants_clip),
-                grad_color.view(rows, width, channels),
-                sums.struct,
+                grad_color,
+                *sums.arguments,
             ],
             clip.device,
         )
@@ -272,6 +281,8 @@ class _TwinPair:
         tries = [(f, g, self.p, self.q), (g, f, self.q, self.p)]
         for start, goal, here, there in tries if self.p_first else tries[::-1]:
             half = self.silhouette(start, goal, here, there) if start >= 0 else None
+            if half == REACHED:
+                return None
             if half is not None:
                 line = self.line(half)
                 steep = abs(line[0]) * self.height >= abs(line[1]) * self.width
@@ -287,7 +298,7 @@ class _TwinPair:
             sign = (self.line(3 * face) @ self.corner(3 * face)).sign()
             for half in range(3 * face, 3 * face + 3):
                 at_here, at_there = self.line(half) @ here * sign, self.line(half) @ there * sign
-                if half != entry and at_there < 0 and at_here > at_there:
+                if half != entry and at_there <= 0 and at_here > at_there:
                     crossed.append(((at_here / (at_here - at_there)).item(), half))
             if not crossed:
                 return None
@@ -300,5 +311,5 @@ class _TwinPair:
                 return half
             face = entry // 3
             if face == goal:
-                return None
+                return REACHED
         return None

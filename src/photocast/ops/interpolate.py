@@ -5,7 +5,6 @@
 from typing import Any
 
 import torch
-import warp as wp
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
@@ -34,7 +33,7 @@ def interpolate(attributes: Tensor, raster: Raster, faces: Tensor) -> Tensor:
     Raises:
         ValueError: A shape, dtype, device or index does not fit.
     """
-    values: Tensor = _Interpolate.apply(*_checked(attributes, raster, faces), False)[0]
+    values: Tensor = _Interpolate.apply(*_checked(attributes, raster, faces), None)[0]
     return values
 
 
@@ -43,18 +42,20 @@ def interpolate_with_slopes(
 ) -> tuple[Tensor, Tensor]:
     """Blend attributes, and say how they change from pixel to pixel.
 
-    Like :func:`interpolate`; the slopes carry no gradient.
+    Like :func:`interpolate`; the slopes carry no gradient. The raster must have slopes.
 
     Returns:
         Values (view, h, w, c) and slopes (view, h, w, c, 2): d/dx and d/dy per pixel.
     """
-    values, slopes = _Interpolate.apply(*_checked(attributes, raster, faces), True)
+    checked = _checked(attributes, raster, faces)
+    check_tensor("raster.bary_da", raster.bary_da, (*raster.face.shape, 4), device=faces.device)
+    values, slopes = _Interpolate.apply(*checked, raster.bary_da.contiguous())
     return values, slopes
 
 
 def _checked(
     attributes: Tensor, raster: Raster, faces: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     shape, device = raster.face.shape, raster.face.device
     batched = attributes if isinstance(attributes, Tensor) and attributes.ndim == 3 else None
     if batched is None:
@@ -64,14 +65,12 @@ def _checked(
         check_tensor("attributes", attributes, (shape[0], None, None), device=device)
     check_tensor("raster.face", raster.face, (None, None, None), dtype=torch.int32)
     check_tensor("raster.bary", raster.bary, (*shape, 2), device=device)
-    check_tensor("raster.bary_da", raster.bary_da, (*shape, 4), device=device)
     check_faces("faces", faces, batched.shape[1], device=device)
     return (
         batched.contiguous(),
         faces.contiguous(),
         raster.face.contiguous(),
         raster.bary.contiguous(),
-        raster.bary_da.contiguous(),
     )
 
 
@@ -83,27 +82,23 @@ class _Interpolate(torch.autograd.Function):
         faces: Tensor,
         face: Tensor,
         bary: Tensor,
-        bary_da: Tensor,
-        with_slopes: bool,
+        bary_da: Tensor | None,
     ) -> tuple[Tensor, Tensor | None]:
         views, height, width = face.shape
-        rows, channels = views * height, attributes.shape[2]
+        channels = attributes.shape[2]
         values = attributes.new_empty((views, height, width, channels))
-        slopes = attributes.new_empty((*values.shape, 2)) if with_slopes else None
-        unused = attributes.new_empty((1, 1, 1, 2))
+        slopes = attributes.new_empty((*values.shape, 2)) if bary_da is not None else None
         launch_rows(
             interpolate_kernel,
             (views, height, width),
             lambda grid: [
                 attributes,
-                (faces, wp.vec3i),
+                faces,
                 grid,
-                face.view(rows, width),
-                (bary.view(rows, width, 2), wp.vec2),
-                (bary_da.view(rows, width, 4), wp.vec4),
-                int(with_slopes),
-                values.view(rows, width, channels),
-                (unused if slopes is None else slopes.view(rows, width, channels, 2), wp.vec2),
+                face,
+                bary,
+                *_slope_arguments(bary_da, slopes, values),
+                values,
             ],
             attributes.device,
         )
@@ -116,10 +111,9 @@ class _Interpolate(torch.autograd.Function):
     @once_differentiable
     def backward(
         ctx: Any, grad_values: Tensor, *_: Any
-    ) -> tuple[Tensor | None, None, None, Tensor, None, None]:
+    ) -> tuple[Tensor | None, None, None, Tensor, None]:
         attributes, faces, face, bary = ctx.saved_tensors
         views, height, width = face.shape
-        rows = views * height
         wants = bool(ctx.needs_input_grad[0])
         count = attributes.shape[0] * attributes.shape[1] if wants else 0
         sums = GradientSums(count, attributes.shape[2], [grad_values], shared=False)
@@ -130,18 +124,24 @@ class _Interpolate(torch.autograd.Function):
             (views, height, width),
             lambda grid: [
                 attributes,
-                (faces, wp.vec3i),
+                faces,
                 grid,
-                face.view(rows, width),
-                (bary.view(rows, width, 2), wp.vec2),
-                grad_values.view(rows, width, -1),
+                face,
+                bary,
+                grad_values,
                 int(wants),
-                sums.struct,
-                (grad_bary.view(rows, width, 2), wp.vec2),
+                *sums.arguments,
+                grad_bary,
             ],
             attributes.device,
         )
-        return sums.total(attributes.shape) if wants else None, None, None, grad_bary, None, None
+        return sums.total(attributes.shape) if wants else None, None, None, grad_bary, None
+
+
+def _slope_arguments(bary_da: Tensor | None, slopes: Tensor | None, unused: Tensor) -> list[Any]:
+    if bary_da is None or slopes is None:
+        return [0, unused.new_empty((1, 1, 4)), unused.new_empty((1, 1, 1, 2))]
+    return [1, bary_da, slopes]
 
 
 def interpolate_twin(attributes: Tensor, raster: Raster, faces: Tensor) -> tuple[Tensor, Tensor]:

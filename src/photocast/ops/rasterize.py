@@ -9,19 +9,27 @@ Clip space: pixel_x = (x/w + 1)/2 * width, pixel_y = (y/w + 1)/2 * height with y
 from typing import Any, NamedTuple
 
 import torch
-import warp as wp
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from photocast.kernels.rasterize import (
-    Grid,
     boxes_kernel,
+    draw_kernel,
     rasterize_backward_kernel,
     resolve_kernel,
     visibility_kernel,
 )
 from photocast.ops._check import check_faces, check_tensor
-from photocast.ops._launch import GradientSums, bands, launch_parts, launch_rows, part_count, split
+from photocast.ops._launch import (
+    GradientSums,
+    bands,
+    grid_of,
+    launch,
+    launch_parts,
+    launch_rows,
+    part_count,
+    split,
+)
 
 __all__ = ["Raster", "rasterize", "rasterize_twin"]
 
@@ -39,10 +47,11 @@ class Raster(NamedTuple):
     face: Tensor
     """(view, h, w) int32: index of the face, -1 for nothing."""
     bary_da: Tensor
-    """(view, h, w, 4): d(bary 0)/dx, d(bary 0)/dy, d(bary 1)/dx, d(bary 1)/dy per pixel."""
+    """(view, h, w, 4): d(bary 0)/dx, d(bary 0)/dy, d(bary 1)/dx, d(bary 1)/dy per pixel; or
+    (view, h, w, 0) if rasterised without slopes."""
 
 
-def rasterize(clip: Tensor, faces: Tensor, size: tuple[int, int]) -> Raster:
+def rasterize(clip: Tensor, faces: Tensor, size: tuple[int, int], *, slopes: bool = True) -> Raster:
     """Find the nearest face at every pixel centre.
 
     A centre on an edge shared by two faces belongs to exactly one of them. Faces that cross the
@@ -59,6 +68,8 @@ def rasterize(clip: Tensor, faces: Tensor, size: tuple[int, int]) -> Raster:
         clip: Homogeneous vertex positions, float32 (view, vert, 4).
         faces: Vertex indices, int32 (face, 3), shared by the views.
         size: Image height and width [px].
+        slopes: Whether ``bary_da`` is wanted, a third of all memory traffic. Only
+            :func:`photocast.ops.interpolate.interpolate_with_slopes` reads it.
 
     Returns:
         The raster, on the device of ``clip``.
@@ -71,14 +82,16 @@ def rasterize(clip: Tensor, faces: Tensor, size: tuple[int, int]) -> Raster:
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"size is {size}; a height and a width of at least 1 are needed.")
     bary, depth, face, bary_da = _Rasterize.apply(
-        clip.contiguous(), faces.contiguous(), (int(size[0]), int(size[1]))
+        clip.contiguous(), faces.contiguous(), (int(size[0]), int(size[1])), slopes
     )
     return Raster(bary, depth, face, bary_da)
 
 
 class _Rasterize(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, clip: Tensor, faces: Tensor, size: tuple[int, int]) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, clip: Tensor, faces: Tensor, size: tuple[int, int], slopes: bool
+    ) -> tuple[Tensor, ...]:
         height, width = size
         views, device = len(clip), clip.device
         keys = torch.full((views, height, width), NO_KEY, dtype=torch.int64, device=device)
@@ -87,24 +100,24 @@ class _Rasterize(torch.autograd.Function):
         bary = clip.new_empty((views, height, width, 2))
         depth = clip.new_empty((views, height, width))
         face = torch.empty((views, height, width), dtype=torch.int32, device=device)
-        bary_da = clip.new_empty((views, height, width, 4))
-        rows = views * height
+        bary_da = clip.new_empty((views, height, width, 4 if slopes else 0))
         launch_rows(
             resolve_kernel,
             (views, height, width),
             lambda grid: [
-                (clip, wp.vec4),
-                (faces, wp.vec3i),
+                clip,
+                faces,
                 grid,
-                keys.view(rows, width),
-                (bary.view(rows, width, 2), wp.vec2),
-                depth.view(rows, width),
-                face.view(rows, width),
-                (bary_da.view(rows, width, 4), wp.vec4),
+                keys,
+                int(slopes),
+                bary,
+                depth,
+                face,
+                bary_da if slopes else clip.new_empty((1, 1, 4)),
             ],
             device,
         )
-        ctx.save_for_backward(clip, faces, bary, face)
+        ctx.save_for_backward(clip, faces, face)
         ctx.mark_non_differentiable(face, bary_da)
         ctx.set_materialize_grads(False)
         return bary, depth, face, bary_da
@@ -113,13 +126,12 @@ class _Rasterize(torch.autograd.Function):
     @once_differentiable
     def backward(
         ctx: Any, grad_bary: Tensor | None, grad_depth: Tensor | None, *_: Any
-    ) -> tuple[Tensor | None, None, None]:
-        clip, faces, bary, face = ctx.saved_tensors
+    ) -> tuple[Tensor | None, None, None, None]:
+        clip, faces, face = ctx.saved_tensors
         if grad_bary is None and grad_depth is None:
-            return None, None, None
+            return None, None, None, None
         views, height, width = face.shape
-        rows = views * height
-        given = torch.zeros_like(bary) if grad_bary is None else grad_bary.contiguous()
+        given = clip.new_zeros((*face.shape, 2)) if grad_bary is None else grad_bary.contiguous()
         slope = face.view(torch.float32) if grad_depth is None else grad_depth.contiguous()
         upstream = [g for g in (grad_bary, grad_depth) if g is not None]
         sums = GradientSums(clip.shape[0] * clip.shape[1], 4, upstream, shared=False)
@@ -127,34 +139,44 @@ class _Rasterize(torch.autograd.Function):
             rasterize_backward_kernel,
             (views, height, width),
             lambda grid: [
-                (clip, wp.vec4),
-                (faces, wp.vec3i),
+                clip,
+                faces,
                 grid,
-                face.view(rows, width),
-                (bary.view(rows, width, 2), wp.vec2),
-                (given.view(rows, width, 2), wp.vec2),
-                slope.view(rows, width),
+                face,
+                given,
+                slope,
                 int(grad_depth is not None),
-                sums.struct,
+                *sums.arguments,
             ],
             clip.device,
         )
-        return sums.total(clip.shape), None, None
+        return sums.total(clip.shape), None, None, None
 
 
 def _draw(clip: Tensor, faces: Tensor, keys: Tensor) -> None:
     views, height, width = keys.shape
-    device = clip.device
-    mesh = [(clip, wp.vec4), (faces, wp.vec3i)]
-    grid = Grid()
-    grid.height, grid.width = height, width
-    grid.parts = _strips(height * width, len(faces), device)
-    boxes = torch.empty((views, len(faces), 4), dtype=torch.int32, device=device)
+    if _draws_at_once(clip.device):
+        strips = _strips(height * width, len(faces))
+        grid = grid_of(height, width, parts=strips)
+        launch(draw_kernel, (views, len(faces), strips), [clip, faces, grid, keys], clip.device)
+    else:
+        _draw_in_bands(clip, faces, keys)
+
+
+def _draws_at_once(device: torch.device) -> bool:
+    return device.type != "cpu"
+
+
+def _draw_in_bands(clip: Tensor, faces: Tensor, keys: Tensor) -> None:
+    views, height, width = keys.shape
+    device, face_count = keys.device, len(faces)
+    grid = grid_of(height, width)
+    boxes = torch.empty((views, face_count, 4), dtype=torch.int32, device=device)
     launch_parts(
         boxes_kernel,
         [
-            ((views, stop - first), [*mesh, grid, first, (boxes, wp.vec4i)])
-            for first, stop in split(len(faces), part_count(device))
+            ((views, stop - first), [clip, faces, grid, first, boxes])
+            for first, stop in split(face_count, part_count(device))
         ],
         device,
     )
@@ -162,8 +184,8 @@ def _draw(clip: Tensor, faces: Tensor, keys: Tensor) -> None:
         visibility_kernel,
         [
             (
-                (stop - first, len(faces), grid.parts),
-                [*mesh, (boxes, wp.vec4i), grid, first, top, bottom, keys],
+                (stop - first, face_count),
+                [clip, faces, boxes, grid, first, top, bottom, keys],
             )
             for first, stop, top, bottom in bands(views, height, device)
         ],
@@ -171,9 +193,9 @@ def _draw(clip: Tensor, faces: Tensor, keys: Tensor) -> None:
     )
 
 
-def _strips(pixels: int, faces: int, device: torch.device) -> int:
+def _strips(pixels: int, faces: int) -> int:
     """How many threads share the rows of a face: the more, the larger faces can be."""
-    return 1 if device.type == "cpu" else min(max(pixels // (64 * faces), 1), 64)
+    return min(max(pixels // (64 * faces), 1), 64)
 
 
 def rasterize_twin(clip: Tensor, faces: Tensor, size: tuple[int, int]) -> Raster:
