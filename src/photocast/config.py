@@ -351,7 +351,7 @@ class OptimizeConfig:
     refine: RefineConfig = field(default_factory=RefineConfig)
     unwrap: UnwrapConfig = field(default_factory=UnwrapConfig)
     """Its size is replaced by the texture's."""
-    texture: TextureConfig = field(default_factory=TextureConfig)
+    appearance: AppearanceConfig = field(default_factory=AppearanceConfig)
     """Its size is the largest; photos may call for a smaller one."""
     device: str = "cpu"
     """Torch device."""
@@ -409,7 +409,7 @@ def optimize_preset(name: str, *, device: str = "cpu", seed: int = 0) -> Optimiz
     epochs = {"draft": 1, "standard": 3, "high": 8}[name]
     texture = {"draft": 1024, "standard": 2048, "high": 4096}[name]
     return OptimizeConfig(
-        texture=TextureConfig(size=texture),
+        appearance=AppearanceConfig(size=texture, seed=seed),
         volume=volume,
         mesh=MeshConfig(face_count=faces),
         refine=RefineConfig(epochs=epochs, seed=seed),

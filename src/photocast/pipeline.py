@@ -127,7 +127,7 @@ def _scores(
     scene: Scene, photos: Sequence[Photo], *, held_out: bool, device: torch.device
 ) -> tuple[list[Check], list[dict[str, Any]]]:
     """How well the result explains photos, as checks and view by view."""
-    item = drawable(scene.mesh, device)
+    item = drawable(scene.mesh, device, light=scene.light)
 
     def render(camera: Camera) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         picture = draw(item, camera)

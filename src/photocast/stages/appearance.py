@@ -9,7 +9,7 @@ base colour. Residuals are sRGB-encoded, shading is in linear light.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,9 +20,10 @@ from photocast.config import AppearanceConfig
 from photocast.data import Photo
 from photocast.geometry.srgb import srgb_from_linear
 from photocast.ops.shade import LOBES, Layout, Points, filter_lobes, shade
-from photocast.ops.texture import MipPyramid, mip_pyramid
+from photocast.ops.texture import MipPyramid, mip_pyramid, texture
 from photocast.progress import Progress
 from photocast.stages.appearance_samples import CHUNK, Samples, gather
+from photocast.stages.lit import face_points
 from photocast.stages.transport import Transport
 
 __all__ = ["Appearance", "AppearanceFit"]
@@ -90,10 +91,9 @@ class AppearanceFit:
     def move(self, surface: tuple[Tensor, Tensor, Layout]) -> None:
         """Look again at all photos, from a shape that has changed; UVs stay."""
         vertices, normals, layout = surface
-        self._normals, self._layout = normals, layout
+        self._vertices, self._normals, self._layout = vertices, normals, layout
         self.samples = gather(surface, self._photos, self._config, self._progress)
         self.transport = Transport(vertices, normals, layout)
-        self._areas = _areas(vertices, layout)
 
     @property
     def step_counts(self) -> list[int]:
@@ -111,7 +111,7 @@ class AppearanceFit:
         total, done = sum(self.step_counts), sum(self.step_counts[:first])
         for size, steps in list(zip(self._sizes, self.step_counts, strict=True))[first:stop]:
             self._grow(size)
-            self._run_level(steps, lambda here, done=done: (done + here) / total)
+            self._run_level(steps, done, total)
             done += steps
 
     @torch.no_grad()
@@ -137,7 +137,7 @@ class AppearanceFit:
         if fine != len(self.gloss):
             self.gloss = _larger(self.gloss, fine)
 
-    def _run_level(self, steps: int, share: Callable[[int], float]) -> None:
+    def _run_level(self, steps: int, done: int, total: int) -> None:
         config = self._config
         leaves = [self.base, self.gloss, self.light, self.gain, self.vignette]
         for leaf in leaves:
@@ -152,12 +152,12 @@ class AppearanceFit:
         for step in range(steps):
             if step % max(1, steps * len(config.epochs) // _BOUNCES) == 0:
                 self._bounce()
-            square = square + self._step(optimizer, share(step))
+            square = square + self._step(optimizer, (done + step) / total)
             if (step + 1) % 20 == 0 or step + 1 == steps:
                 mean = float(square) / (step % 20 + 1)
                 square.zero_()
                 psnr = -10 * math.log10(max(mean, 1e-9))
-                self._progress("appearance", round(1000 * share(step + 1)), 1000, psnr=psnr)
+                self._progress("appearance", done + step + 1, total, psnr=psnr)
         for leaf in leaves:
             leaf.requires_grad_(False)
 
@@ -223,19 +223,8 @@ class AppearanceFit:
 
     @torch.no_grad()
     def _bounce(self) -> None:
-        layout = self._layout
-        count = len(layout.faces)
-        device = self.base.device
-        face = torch.arange(count, dtype=torch.int32, device=device)
-        third = torch.full((count, 2), 1 / 3, device=device)
-        corners = layout.uvs[layout.uv_faces.long()]
-        u, v = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
-        area = (u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]).abs().clamp(min=1e-12)
-        normals = self._normals[layout.faces.long()].sum(1)
-        view = torch.nn.functional.normalize(normals, dim=1)
-        points = Points(face, third, 0.5 * area.log2(), view)
-        radiance = self.shaded(points, self.light.exp())
-        self.transport.bounce(radiance.clamp(min=0), self._areas)
+        radiance = self.shaded(face_points(self._layout, self._normals), self.light.exp())
+        self.transport.bounce(radiance.clamp(min=0), self._vertices, self._layout)
 
     @torch.no_grad()
     def _trust(self) -> Tensor:
@@ -250,26 +239,18 @@ class AppearanceFit:
 
 
 def _looked_up(pyramid: MipPyramid, samples: Samples, layout: Layout) -> Tensor:
-    from photocast.ops.texture import texture
-
     index = layout.uv_faces[samples.face.clamp(min=0).long()].long()
     third = 1 - samples.bary.sum(1, keepdim=True)
     weights = torch.cat([samples.bary, third], 1)
     uv = (layout.uvs[index] * weights[..., None]).sum(1)
     side = samples.level.exp2()[:, None, None]
-    slopes = torch.eye(2, device=uv.device) * side
-    return texture(pyramid, uv.view(1, -1, CHUNK, 2), slopes.view(1, -1, CHUNK, 2, 2).contiguous())
+    slopes = (torch.eye(2, device=uv.device) * side).view(1, -1, CHUNK, 2, 2).contiguous()
+    return texture(pyramid, uv.view(1, -1, CHUNK, 2).contiguous(), slopes)
 
 
 def _larger(image: Tensor, size: int) -> Tensor:
     channels = image.detach().permute(2, 0, 1)[None]
-    grown = torch.nn.functional.interpolate(
+    grown: Tensor = torch.nn.functional.interpolate(
         channels, size=(size, size), mode="bilinear", align_corners=False
     )
     return grown[0].permute(1, 2, 0).contiguous()
-
-
-def _areas(vertices: Tensor, layout: Layout) -> Tensor:
-    corners = vertices[layout.faces.long()]
-    cross = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    return cross.norm(dim=1) / 2

@@ -26,7 +26,7 @@ def render_for_scores(
         style: ``color`` or ``base_color``.
     """
     # The seam: the one place of all scores where a scene's light meets the drawing.
-    item = drawable(scene.mesh, device)
+    item = drawable(scene.mesh, device, light=scene.light)
 
     def render(camera: Camera) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         picture = draw(item, camera, style=style, supersample=_SUPERSAMPLE)

@@ -49,7 +49,7 @@ def preview_png(
         rows: How many views.
         device: Where to draw.
     """
-    item = drawable(scene.mesh, device)
+    item = drawable(scene.mesh, device, light=scene.light)
     if photos:
         titles = ["photo", "render", f"difference, {_GAIN} times", "geometry"]
         content = [_compared(item, photo) for photo in spread(photos, rows)]

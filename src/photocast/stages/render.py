@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from photocast.data import Camera, Mesh, Scene
+from photocast.data import Camera, Light, Mesh, Scene
 from photocast.formats.srgb import srgb_from_linear
 from photocast.geometry.projection import clip_from_camera
 from photocast.geometry.vertex_normals import vertex_normals
@@ -22,6 +22,7 @@ from photocast.ops.antialias import EdgeTopology, antialias, edge_topology
 from photocast.ops.interpolate import interpolate, interpolate_with_slopes
 from photocast.ops.rasterize import Raster, rasterize
 from photocast.ops.texture import MipPyramid, mip_pyramid, texture
+from photocast.stages.lit import LitMesh
 
 __all__ = ["Drawable", "Rendered", "Style", "draw", "draw_raster", "drawable", "render_view"]
 
@@ -74,10 +75,20 @@ class Drawable:
     uv_faces: Tensor | None
     texture: MipPyramid | None
     colors: Tensor | None
+    lit: LitMesh | None
 
 
-def drawable(mesh: Mesh, device: str | torch.device = "cpu") -> Drawable:
-    """Upload a mesh."""
+def drawable(
+    mesh: Mesh, device: str | torch.device = "cpu", *, light: Light | None = None
+) -> Drawable:
+    """Upload a mesh.
+
+    Args:
+        mesh: In the capture's world.
+        device: Where to draw.
+        light: What its material is shown in; without one, and for an unlit material, colours are
+            shown as they are.
+    """
     textured = mesh.uvs is not None and mesh.material.base_color is not None
     faces = _tensor(mesh.faces, device)
     return Drawable(
@@ -89,6 +100,9 @@ def drawable(mesh: Mesh, device: str | torch.device = "cpu") -> Drawable:
         uv_faces=_tensor(mesh.uv_faces, device) if textured else None,
         texture=mip_pyramid(_tensor(mesh.material.base_color, device)) if textured else None,
         colors=None if mesh.colors is None else _tensor(mesh.colors, device),
+        lit=LitMesh(mesh, light, device)
+        if textured and light and not mesh.material.unlit
+        else None,
     )
 
 
@@ -109,7 +123,8 @@ def render_view(
         style: What to show. A mesh without colours is shown in clay.
         supersample: Samples per pixel along each axis, on top of antialiased silhouettes.
     """
-    return draw(drawable(scene.mesh, device), camera, style=style, supersample=supersample)
+    item = drawable(scene.mesh, device, light=scene.light)
+    return draw(item, camera, style=style, supersample=supersample)
 
 
 @torch.no_grad()
@@ -176,6 +191,8 @@ def _shade(
         low, high = (seen.min(), seen.max()) if len(seen) else (depth.new_zeros(()),) * 2
         near = 1 - 0.85 * (depth - low) / (high - low).clamp(min=1e-12)
         return near[None, ..., None].expand(1, *depth.shape, 3), False
+    if style == "color" and item.lit is not None:
+        return item.lit.seen(raster, camera), True
     if style in ("color", "base_color") and item.texture is not None:
         assert item.uvs is not None
         assert item.uv_faces is not None

@@ -79,13 +79,17 @@ class Transport:
         return Incident(light * self._cosine[:, None], self.open, self._glow)
 
     @torch.no_grad()
-    def bounce(self, radiance: Float32[Tensor, "face 3"], areas: Float32[Tensor, " face"]) -> None:
+    def bounce(self, radiance: Float32[Tensor, "face 3"], vertices: Tensor, layout: Layout) -> None:
         """Let the object light itself: what each face sends out reaches the vertices it hides from.
 
         Args:
             radiance: Leaving each face.
-            areas: Of the faces, for the mean that stands for the object in mirror directions.
+            vertices: Of the same mesh; a mean by area stands for the object in mirror directions.
+            layout: Of the same mesh.
         """
+        corners = vertices[layout.faces.long()]
+        cross = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+        areas = cross.norm(dim=1)
         pieces = []
         for hits in self._hits.split(_CHUNK):
             seen = radiance[hits.clamp(min=0).long()] * (hits >= 0)[..., None]

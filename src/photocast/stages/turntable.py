@@ -32,7 +32,7 @@ def turntable_frames(
     progress: Progress = silent,
 ) -> list[NDArray[np.uint8]]:
     """Draw the object from all around, (size, size, 3) sRGB each."""
-    item = drawable(scene.mesh, device)
+    item = drawable(scene.mesh, device, light=scene.light)
     pictures = []
     for index in range(frames):
         camera = orbit_camera(

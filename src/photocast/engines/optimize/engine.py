@@ -10,15 +10,19 @@ from typing import ClassVar
 import torch
 
 from photocast.config import OptimizeConfig
-from photocast.data import Capture, Mesh, Photo, Scene
+from photocast.data import Capture, Light, Mesh, Photo, Scene
 from photocast.errors import CaptureError
 from photocast.progress import Progress
+from photocast.stages.appearance import AppearanceFit
+from photocast.stages.appearance_maps import finished_material
 from photocast.stages.consistency import object_box, require_agreement
 from photocast.stages.hull import tighten
 from photocast.stages.isosurface import extract_mesh
+from photocast.stages.lit import layout_of
 from photocast.stages.mesh_cache import MeshCache, photo_digest
 from photocast.stages.refine import refine
-from photocast.stages.texture import fitting_size, texture
+from photocast.stages.refine_targets import refine_targets
+from photocast.stages.texture import fitting_size
 from photocast.stages.unwrap import unwrap
 from photocast.stages.volume import fit_volume
 
@@ -62,17 +66,35 @@ class Optimize:
             (config.volume, config.mesh, box, device.type),
             lambda: _shape(photos, capture, config, device, progress),
         )
-        refined = kept.get(
-            "refined",
-            config.refine,
-            lambda: refine(shape, photos, config.refine, device=device, progress=progress),
-        )
-        size = min(config.texture.size, fitting_size(refined, photos))
-        mesh = unwrap(refined, replace(config.unwrap, size=size), progress)
-        paint = replace(config.texture, size=size)
-        mesh = texture(mesh, photos, paint, device=device, progress=progress)
+        maps = replace(config.appearance, size=_map_size(shape, photos, config))
+        mesh = unwrap(shape, replace(config.unwrap, size=maps.size), progress)
+        mesh, light = _appearance(mesh, photos, replace(config, appearance=maps), progress)
         cameras = {photo.name: photo.camera for photo in photos}
-        return Scene(mesh=mesh, cameras=cameras, up=capture.up)
+        return Scene(mesh=mesh, cameras=cameras, light=light, up=capture.up)
+
+
+def _map_size(shape: Mesh, photos: Sequence[Photo], config: OptimizeConfig) -> int:
+    return min(config.appearance.size, fitting_size(shape, photos))
+
+
+def _appearance(
+    mesh: Mesh, photos: Sequence[Photo], config: OptimizeConfig, progress: Progress
+) -> tuple[Mesh, Light]:
+    """Material and light on the coarse maps, then shape with them, then all at full size."""
+    device = torch.device(config.device)
+    surface = layout_of(mesh, device)
+    fit = AppearanceFit(surface, photos, config.appearance, progress)
+    coarse = len(config.appearance.coarse)
+    fit.run(0, coarse)
+    targets = refine_targets(mesh, photos, device)
+    if targets is not None and config.refine.epochs:
+        vertices = refine(surface[0], surface[2], fit, targets, config.refine, progress)
+        mesh = replace(mesh, vertices=vertices.cpu().numpy())
+        fit.move(layout_of(mesh, device))
+    fit.run(coarse)
+    found = fit.found()
+    environment = found.environment.cpu().numpy()
+    return replace(mesh, material=finished_material(mesh, found)), Light(environment)
 
 
 def _shape(
