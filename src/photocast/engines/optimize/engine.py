@@ -68,7 +68,7 @@ class Optimize:
             lambda: refine(shape, photos, config.refine, device=device, progress=progress),
         )
         size = min(config.texture.size, fitting_size(refined, photos))
-        mesh = unwrap(refined, replace(config.unwrap, size=size), progress)
+        mesh = unwrap(refined, replace(config.unwrap, size=size), progress, device=device)
         paint = replace(config.texture, size=size)
         mesh = texture(mesh, photos, paint, device=device, progress=progress)
         cameras = {photo.name: photo.camera for photo in photos}
