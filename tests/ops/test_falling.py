@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Falling shapes, against trying every place."""
 
+import itertools
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -26,7 +28,7 @@ def shapes(count: int, seed: int) -> FallingShapes:
     high = low + numbers(1, 6, len(low))
     middle = [
         [part.double().mean() for part in (low[a:b], high[a:b])]
-        for a, b in zip(first[:-1], first[1:], strict=True)
+        for a, b in itertools.pairwise(first.tolist())
     ]
     return FallingShapes(
         low, high, first, lead, lead + length + tail, torch.tensor(middle, dtype=torch.float64)

@@ -14,6 +14,7 @@ from PIL import Image
 
 from photocast.data import Material
 from photocast.errors import MeshError
+from photocast.formats.png_write import encode_png
 from photocast.formats.srgb import linear_from_srgb, srgb_from_linear
 
 __all__ = [
@@ -28,7 +29,7 @@ __all__ = [
 
 def png_from_base_color(base_color: NDArray[np.float32]) -> bytes:
     """Encode linear (h, w, 3) as an sRGB PNG."""
-    return _png(srgb_from_linear(base_color))
+    return encode_png(srgb_from_linear(base_color))
 
 
 def png_from_metallic_roughness(material: Material) -> bytes | None:
@@ -47,12 +48,12 @@ def png_from_metallic_roughness(material: Material) -> bytes | None:
     packed = np.zeros((*maps[0].shape, 3), dtype=np.uint8)
     packed[..., 1] = 255 if material.roughness is None else _bytes(material.roughness)
     packed[..., 2] = 0 if material.metallic is None else _bytes(material.metallic)
-    return _png(packed)
+    return encode_png(packed)
 
 
 def png_from_normal(normal: NDArray[np.float32]) -> bytes:
     """Encode tangent-space normals (h, w, 3) in -1..1."""
-    return _png(_bytes(normal * 0.5 + 0.5))
+    return encode_png(_bytes(normal * 0.5 + 0.5))
 
 
 def decode_image(data: bytes) -> NDArray[np.uint8]:
@@ -83,9 +84,3 @@ def normal_from_pixels(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 def _bytes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     codes: NDArray[np.uint8] = np.rint(np.clip(values, 0.0, 1.0) * 255.0).astype(np.uint8)
     return codes
-
-
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    return buffer.getvalue()

@@ -6,7 +6,9 @@ Pictures are compared as stored in sRGB, 0..1, laid over white and over black in
 computed per view, then averaged.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -15,9 +17,10 @@ from numpy.typing import NDArray
 
 from photocast.data import Camera, Mesh, Photo
 from photocast.errors import CaptureError
+from photocast.ops._launch import cpu_threads
 from photocast.progress import Progress, silent
 from photocast.stages.mesh_distance import MeshScores, mesh_distances
-from photocast.stages.metrics import mask_iou, psnr, ssim
+from photocast.stages.metrics import mask_iou, mean_similarity, psnr, similarity, ssim
 
 __all__ = ["Evaluation", "Render", "ViewScores", "evaluate", "evaluate_views", "mean_scores"]
 
@@ -84,12 +87,27 @@ def evaluate_views(
     """Score each photo's picture, in their order."""
     if not photos:
         raise CaptureError("There are no photos to compare with.", code="evaluate.no_photos")
-    scores = []
-    for done, photo in enumerate(photos, start=1):
-        rgb, alpha = render(photo.camera)
-        scores.append(_score(photo, rgb, alpha))
+    scores: list[ViewScores] = []
+    running: deque[Future[ViewScores]] = deque()
+
+    def finish_one() -> None:
+        scores.append(running.popleft().result())
         inside = scores[-1].psnr_inside
-        progress("evaluate", done, len(photos), psnr_inside=inside)
+        progress("evaluate", len(scores), len(photos), psnr_inside=inside)
+
+    # This thread draws; others compare, with at most a few pictures waiting.
+    threads = min(cpu_threads(), 8)
+    with ThreadPoolExecutor(threads, thread_name_prefix="photocast-score") as pool:
+        try:
+            for photo in photos:
+                running.append(pool.submit(_score, photo, *render(photo.camera)))
+                if len(running) > threads:
+                    finish_one()
+            while running:
+                finish_one()
+        finally:
+            for future in running:
+                future.cancel()
     return tuple(scores)
 
 
@@ -113,14 +131,15 @@ def _score(photo: Photo, rgb: NDArray[np.uint8], alpha: NDArray[np.uint8]) -> Vi
     wanted = {level: _over(photo.rgb, mask, level) for level in (0.0, 1.0)}
     got = {level: _over(rgb, alpha, level) for level in (0.0, 1.0)}
     masked = photo.mask is not None
+    alike = similarity(got[0.0], wanted[0.0])
     return ViewScores(
         name=photo.name,
         psnr_white=psnr(got[1.0], wanted[1.0]) if masked else None,
         psnr_black=psnr(got[0.0], wanted[0.0]) if masked else None,
         psnr_inside=psnr(got[0.0], wanted[0.0], mask=inside),
         ssim_white=ssim(got[1.0], wanted[1.0]) if masked else None,
-        ssim_black=ssim(got[0.0], wanted[0.0]) if masked else None,
-        ssim_inside=ssim(got[0.0], wanted[0.0], mask=inside),
+        ssim_black=mean_similarity(alike) if masked else None,
+        ssim_inside=mean_similarity(alike, mask=inside),
         mask_iou=None if photo.mask is None else mask_iou(alpha, photo.mask),
     )
 

@@ -3,6 +3,7 @@
 """Start from what silhouettes and depth already say about the shape."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import cv2
 import numpy as np
@@ -14,6 +15,7 @@ from torch import Tensor
 from photocast.data import Photo
 from photocast.data.grid_frame import GridFrame
 from photocast.errors import CaptureError
+from photocast.ops._launch import cpu_threads
 from photocast.ops.hull import Silhouettes, carve
 
 __all__ = ["hull_distance", "tighten"]
@@ -67,10 +69,11 @@ def _silhouettes(
     photos: Sequence[Photo], frame: GridFrame, device: torch.device, use_depth: bool
 ) -> Silhouettes:
     with_depth = use_depth and any(photo.depth is not None for photo in photos)
-    distances, depths, starts, poses, intrinsics = [], [], [0], [], []
+    depths, starts, poses, intrinsics = [], [0], [], []
+    with ThreadPoolExecutor(cpu_threads(), thread_name_prefix="photocast-hull") as pool:
+        distances = list(pool.map(lambda photo: _edge_distance(photo).ravel(), photos))
     for photo in photos:
         camera = photo.camera
-        distances.append(_edge_distance(photo).ravel())
         starts.append(starts[-1] + camera.width * camera.height)
         if with_depth:
             empty = np.zeros((camera.height, camera.width), np.float32)
@@ -105,8 +108,8 @@ def _edge_distance(photo: Photo) -> NDArray[np.float32]:
         return np.full(shape, float(max(shape)), np.float32)
     if inside.all():
         return np.full(shape, -float(max(shape)), np.float32)
-    outer = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
-    inner = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
-    # The edge runs between two pixel centres, half a pixel from each.
-    edge: NDArray[np.float32] = np.where(inside > 0, 0.5 - inner, outer - 0.5).astype(np.float32)
+    # The edge runs between two pixel centres, half a pixel from each. One of the two is zero.
+    edge: NDArray[np.float32] = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+    edge -= cv2.distanceTransform(inside, cv2.DIST_L2, 5)
+    edge += np.where(inside > 0, np.float32(0.5), np.float32(-0.5))
     return edge

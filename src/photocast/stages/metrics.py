@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from photocast.errors import ConfigError
 
-__all__ = ["MAX_PSNR", "mask_iou", "psnr", "ssim"]
+__all__ = ["MAX_PSNR", "mask_iou", "mean_similarity", "psnr", "similarity", "ssim"]
 
 MAX_PSNR = 100.0
 """What equal pictures get, so that a mean stays finite [dB]."""
@@ -46,9 +46,15 @@ def ssim(got: Image, wanted: Image, *, mask: Mask | None = None) -> float:
         wanted: What it should be.
         mask: Pixels whose window counts, (h, w); all if absent.
     """
-    from scipy.ndimage import correlate1d
-
     _check_shapes(got, wanted, mask)
+    return mean_similarity(similarity(got, wanted), mask=mask)
+
+
+def similarity(got: Image, wanted: Image) -> NDArray[np.float64]:
+    """SSIM of every window entirely inside the picture, (h - 10, w - 10, 3); see :func:`ssim`."""
+    import cv2
+
+    _check_shapes(got, wanted, None)
     if min(got.shape[:2]) < _WINDOW:
         raise ConfigError(
             f"SSIM needs pictures of at least {_WINDOW}x{_WINDOW} px; "
@@ -56,20 +62,23 @@ def ssim(got: Image, wanted: Image, *, mask: Mask | None = None) -> float:
             code="metrics.too_small",
         )
     half = _WINDOW // 2
-    window = np.exp(-0.5 * (np.arange(-half, half + 1) / _SIGMA) ** 2)
-    window /= window.sum()
 
-    def blurred(image: Image) -> Image:
-        rows = correlate1d(image, window, axis=0)
-        result: Image = correlate1d(rows, window, axis=1)[half:-half, half:-half]
-        return result
+    def blurred(image: NDArray[np.float64]) -> NDArray[np.float64]:
+        whole: NDArray[np.float64] = cv2.GaussianBlur(image, (_WINDOW, _WINDOW), _SIGMA)
+        return whole[half:-half, half:-half]
 
-    x, y = got.astype(np.float64), np.asarray(wanted, np.float64)
+    x, y = np.asarray(got, np.float64), np.asarray(wanted, np.float64)
     mean_x, mean_y = blurred(x), blurred(y)
     var_x, var_y = blurred(x * x) - mean_x**2, blurred(y * y) - mean_y**2
     both = blurred(x * y) - mean_x * mean_y
-    alike = (2 * mean_x * mean_y + _C1) * (2 * both + _C2)
+    alike: NDArray[np.float64] = (2 * mean_x * mean_y + _C1) * (2 * both + _C2)
     alike /= (mean_x**2 + mean_y**2 + _C1) * (var_x + var_y + _C2)
+    return alike
+
+
+def mean_similarity(alike: NDArray[np.float64], *, mask: Mask | None = None) -> float:
+    """Average a map of :func:`similarity`, where the picture's mask (h, w) counts."""
+    half = _WINDOW // 2
     if mask is not None and (inner := mask[half:-half, half:-half]).any():
         return float(alike[inner].mean())
     return float(alike.mean())

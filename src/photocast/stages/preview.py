@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``preview.png``: a sheet of photo, render, difference and bare geometry, view by view."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from photocast.data import Camera, Photo, Scene
+from photocast.formats.png_write import encode_png
 from photocast.stages.orbit import orbit_camera
 from photocast.stages.render import Drawable, draw, drawable, over
 from photocast.stages.turntable import BACKDROP
@@ -56,10 +56,7 @@ def preview_png(
     else:
         titles = ["render", "geometry", "normals"]
         content = [_orbited(item, scene, index * 360 / rows) for index in range(rows)]
-    sheet = _sheet(titles, content)
-    buffer = io.BytesIO()
-    sheet.save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
+    return encode_png(np.asarray(_sheet(titles, content)))
 
 
 def spread(photos: Sequence[Photo], count: int) -> list[Photo]:
