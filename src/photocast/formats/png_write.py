@@ -34,7 +34,7 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
         parts = list(pool.map(lambda rows: _packed(image, rows), strips))
     checksum = 1
     for filtered, _ in parts:
-        checksum = zlib.adler32(filtered, checksum)
+        checksum = zlib.adler32(filtered.data, checksum)
     header = struct.pack(">IIBBBBB", width, height, 8, _KINDS[channels], 0, 0, 0)
     return b"".join(
         (
@@ -65,7 +65,9 @@ def _packed(image: NDArray[np.uint8], rows: range) -> tuple[NDArray[np.uint8], b
     np.subtract(part[:, 1:], part[:, :-1], out=body[:, 1:])  # modulo 256
     packer = zlib.compressobj(1, zlib.DEFLATED, -15, 9, zlib.Z_RLE)
     last = rows.stop == height
-    data = packer.compress(filtered) + packer.flush(zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH)
+    data = packer.compress(filtered.data) + packer.flush(
+        zlib.Z_FINISH if last else zlib.Z_SYNC_FLUSH
+    )
     return filtered, _chunk(b"IDAT", data)
 
 

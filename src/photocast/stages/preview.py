@@ -39,6 +39,7 @@ def preview_png(
     *,
     rows: int = 4,
     device: str | torch.device = "cpu",
+    item: Drawable | None = None,
 ) -> bytes:
     """Draw the sheet.
 
@@ -48,8 +49,9 @@ def preview_png(
             Without photos the object is shown from around.
         rows: How many views.
         device: Where to draw.
+        item: The mesh, if it is already uploaded.
     """
-    item = drawable(scene.mesh, device)
+    item = item or drawable(scene.mesh, device)
     if photos:
         titles = ["photo", "render", f"difference, {_GAIN} times", "geometry"]
         content = [_compared(item, photo) for photo in spread(photos, rows)]
