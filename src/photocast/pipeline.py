@@ -140,7 +140,7 @@ def _scores(
         picture = draw(item, camera)
         return picture.rgb, picture.alpha
 
-    views = evaluate_views(render, photos, progress=progress)
+    views = evaluate_views(render, photos, device=item.faces.device, progress=progress)
     mean = mean_scores(views)
     which = "held-out photos" if held_out else "photos used for the reconstruction"
     note = f"mean over {len(views)} {which}"

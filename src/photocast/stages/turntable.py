@@ -56,6 +56,6 @@ def webp(frames: list[NDArray[np.uint8]]) -> bytes:
         duration=_FRAME_MS,
         loop=0,
         quality=80,
-        method=4,
+        method=2,  # half the time of 4, for a twentieth more bytes
     )
     return buffer.getvalue()

@@ -58,7 +58,8 @@ def _topology(mesh: Mesh) -> list[Check]:
     boundary, crowded = int((users == 1).sum()), int((users > 2).sum())
     watertight = len(faces) > 0 and bool((users == 2).all())
     # Neighbours agree on outside if they walk their edge in opposite directions.
-    consistent = len(np.unique(start * count + stop)) == len(start)
+    directed = np.sort(start * count + stop)
+    consistent = not bool((directed[1:] == directed[:-1]).any())
     used = np.unique(faces)
     edges = np.stack([undirected // max(count, 1), undirected % max(count, 1)], axis=1)
     pieces = _component_count(edges, used)
