@@ -4,6 +4,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ from photocast.ops.hull import Silhouettes, carve
 
 __all__ = ["hull_distance", "tighten"]
 
+_PROBE_PIXELS = 512  # longer side of the masks meanwhile: several pixels per grid cell
 _PROBE = 64  # grid vertices along the box while looking for the object in it
 
 
@@ -52,6 +54,7 @@ def tighten(
         CaptureError: No point of the box lies inside all masks.
     """
     frame = GridFrame.around(box, _PROBE, margin=1)
+    photos = [_reduced(photo) for photo in photos]
     inside = hull_distance(photos, frame, device=device, outliers=outliers, use_depth=False) < 0.5
     if not bool(inside.any()):
         raise CaptureError(
@@ -63,6 +66,18 @@ def tighten(
     return np.stack(
         [frame.to_world(index.min(axis=0) - 1.0), frame.to_world(index.max(axis=0) + 1.0)]
     )
+
+
+def _reduced(photo: Photo) -> Photo:
+    """The photo with a mask no larger than the probe can tell apart."""
+    camera = photo.camera
+    factor = _PROBE_PIXELS / max(camera.width, camera.height)
+    if photo.mask is None or factor >= 1:
+        return photo
+    size = max(1, round(camera.width * factor)), max(1, round(camera.height * factor))
+    mask = cv2.resize(photo.mask, size, interpolation=cv2.INTER_AREA)
+    blank = np.broadcast_to(np.uint8(0), (*mask.shape, 3))  # colours take no part
+    return replace(photo, camera=camera.resized(*size), mask=mask, rgb=blank, depth=None)
 
 
 def _silhouettes(
