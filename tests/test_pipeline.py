@@ -177,8 +177,11 @@ def test_the_run_record_tells_how_to_repeat_the_run(whole, capture):
     assert record["options"]["seed"] == 0
     assert record["options"]["settings"]["volume"]["seed"] == 0
     assert record["options"]["settings"]["refine"]["seed"] == 0
-    for stage in ("decode", "volume", "mesh", "refine"):
+    stages = ("decode", "volume", "mesh", "refine", "save", "decode_tests", "evaluate", "turntable")
+    for stage in stages:
         assert record["seconds"][stage] > 0, stage
+    assert 0 < record["seconds_to_mesh"] < record["seconds_total"]
+    assert sum(record["seconds"].values()) == pytest.approx(record["seconds_total"], abs=0.5)
     assert record["peak_memory_bytes"]["main"] > 10_000_000
     assert len(record["inputs"]) == TRAIN
     for name, digest in record["inputs"].items():
@@ -219,7 +222,7 @@ def test_other_held_out_photos_give_the_same_mesh_to_the_last_bit(whole, capture
     assert scores["image.psnr"] < 15  # so the forged photos were really the ones scored
 
 
-def test_an_unreadable_held_out_photo_is_named_and_the_stages_are_kept(whole, capture, tmp_path):
+def test_an_unreadable_held_out_photo_is_named_and_the_mesh_is_kept(whole, capture, tmp_path):
     broken = tmp_path / "broken"
     shutil.copytree(capture, broken)
     path = broken / "test" / "held01.png"
@@ -227,7 +230,18 @@ def test_an_unreadable_held_out_photo_is_named_and_the_stages_are_kept(whole, ca
     shutil.copytree(whole[0].out / ".stages", tmp_path / "out" / ".stages")
     with pytest.raises(CaptureError, match=r"held01\.png"):
         run(broken, tmp_path / "out")
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {".stages"}
+    kept = {path.name for path in (tmp_path / "out").iterdir()}
+    assert kept == {".stages", "mesh.glb", "cameras.json"}
+
+
+def test_the_mesh_is_there_before_it_is_judged(whole, capture, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(whole[0].out, out)
+    (out / "mesh.glb").write_bytes(b"of another run")
+    with pytest.raises(Cancelled):
+        run(capture, out, Listener("evaluate"))
+    assert_same_mesh(out, whole[0].out)
+    assert files_in(out) == {"mesh.glb", "cameras.json"}, "nothing that tells of another mesh"
 
 
 def test_photos_held_out_by_number_never_reach_the_engine(capture, tmp_path):

@@ -3,6 +3,7 @@
 """From a capture to a result folder: the whole plot on one page."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,12 @@ from photocast.config import ReconstructConfig, optimize_preset
 from photocast.data import Camera, Capture, Check, Photo, Report, Scene
 from photocast.engines.base import load_engine
 from photocast.errors import ConfigError, UserError
+from photocast.ops.warm_up import warm_up
 from photocast.progress import Progress, silent
 from photocast.stages.evaluate import evaluate_views, mean_scores
-from photocast.stages.export import export, mesh_formats
+from photocast.stages.export import draw_pictures, export_mesh, export_report, mesh_formats
 from photocast.stages.ingest import decode_photos, hold_out_every, read_capture
-from photocast.stages.render import draw, drawable
+from photocast.stages.render import Drawable, draw, drawable
 from photocast.stages.run_record import StageClock, describe_run
 from photocast.stages.validate import check_mesh
 
@@ -67,37 +69,43 @@ def reconstruct(
     engine.check(training)
     settings = optimize_preset(config.preset, device=str(device), seed=config.seed)
     max_size = config.max_size or _MAX_SIZE[config.preset]
-    photos = decode_photos(
-        capture.views, mask_source=capture.mask_source, max_size=max_size, progress=clock
-    )
+    with ThreadPoolExecutor(1, thread_name_prefix="photocast-device") as pool:
+        ready = pool.submit(warm_up, device)  # while the photos are decoded
+        photos = decode_photos(
+            capture.views, mask_source=capture.mask_source, max_size=max_size, progress=clock
+        )
+        ready.result()
+    clock.lap("device")
     scene = engine.run(photos, training, settings, out / ".stages", clock)
+    # The mesh is there as soon as it can be; how good it is follows.
+    sizes = export_mesh(scene, out, formats=config.formats, progress=clock)
+    clock.lap("save")
+    seconds_to_mesh = clock.total
     tests = decode_photos(
         capture.test_views,
         mask_source=capture.mask_source,
         max_size=max_size,
         context=capture.views,
     )
-    scores, views = _scores(scene, tests or photos, held_out=bool(tests), device=device)
+    clock.lap("decode_tests")
+    item = drawable(scene.mesh, device, light=scene.light)
+    with ThreadPoolExecutor(1, thread_name_prefix="photocast-check") as pool:
+        checking = pool.submit(check_mesh, scene.mesh)
+        scores, views = _scores(item, tests or photos, held_out=bool(tests), progress=clock)
+        checks = (*scores, *checking.result(), *sizes)
+    pictures = draw_pictures(scene, tests or photos, device=device, progress=clock, item=item)
+    clock.lap("preview")
+    options = {**asdict(config), "settings": asdict(settings)}
     run = describe_run(
-        options={**asdict(config), "settings": asdict(settings)},
-        seconds=clock.seconds,
-        inputs=_input_files(capture),
-        root=capture.root,
+        options=options, seconds=clock.seconds, inputs=_input_files(capture), root=capture.root
     )
-    report = Report(
-        checks=(*scores, *check_mesh(scene.mesh)),
-        warnings=capture.warnings,
-        run={**run, "views": views},
-    )
-    report = export(
-        scene,
-        report,
-        out,
-        formats=config.formats,
-        photos=tests or photos,
-        device=device,
-        progress=clock,
-    )
+    run |= {
+        "seconds_to_mesh": round(seconds_to_mesh, 3),
+        "seconds_total": round(clock.total, 3),
+        "views": views,
+    }
+    report = Report(checks=checks, warnings=capture.warnings, run=run)
+    export_report(report, out, pictures, compared=True)
     return Result(scene, report, out)
 
 
@@ -124,16 +132,15 @@ def _device(wanted: str) -> torch.device:
 
 
 def _scores(
-    scene: Scene, photos: Sequence[Photo], *, held_out: bool, device: torch.device
+    item: Drawable, photos: Sequence[Photo], *, held_out: bool, progress: Progress
 ) -> tuple[list[Check], list[dict[str, Any]]]:
     """How well the result explains photos, as checks and view by view."""
-    item = drawable(scene.mesh, device, light=scene.light)
 
     def render(camera: Camera) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         picture = draw(item, camera)
         return picture.rgb, picture.alpha
 
-    views = evaluate_views(render, photos)
+    views = evaluate_views(render, photos, device=item.faces.device, progress=progress)
     mean = mean_scores(views)
     which = "held-out photos" if held_out else "photos used for the reconstruction"
     note = f"mean over {len(views)} {which}"

@@ -102,3 +102,12 @@ def test_a_point_that_no_view_sees_is_outside():
 def test_the_box_shrinks_to_the_object():
     box = tighten([sphere_photo(d) for d in DIRECTIONS], 1.4 * BOX, device=CPU)
     np.testing.assert_allclose(box, [[-0.6] * 3, [0.6] * 3], atol=0.12)
+
+
+def test_large_photos_give_the_same_box_as_small_ones():
+    directions = DIRECTIONS
+    small = tighten([sphere_photo(d, size=300) for d in directions], 1.4 * BOX, device=CPU)
+    large = tighten([sphere_photo(d, size=900) for d in directions], 1.4 * BOX, device=CPU)
+    cell = 2.8 / 64
+    np.testing.assert_allclose(large, small, atol=1.01 * cell)
+    np.testing.assert_allclose(small, [[-0.6] * 3, [0.6] * 3], atol=0.15)

@@ -48,6 +48,21 @@ def test_the_photos_themselves_are_perfect():
             assert value == pytest.approx(MAX_PSNR if name.startswith("psnr") else 1)
 
 
+def test_every_device_gives_the_same_scores(device):
+    def darker(camera):
+        rgb, alpha = copy(camera)
+        return (rgb * 0.8).astype(np.uint8), alpha
+
+    for here, there in zip(
+        evaluate_views(darker, PHOTOS),
+        evaluate_views(darker, PHOTOS, device=device),
+        strict=True,
+    ):
+        numbers, others = ({**asdict(view), "name": 0} for view in (here, there))
+        assert here.name == there.name
+        assert numbers == pytest.approx(others, abs=1e-9)
+
+
 def test_a_brighter_picture_has_the_error_of_its_brightness():
     def brighter(camera: Camera) -> tuple[np.ndarray, np.ndarray]:
         rgb, alpha = copy(camera)

@@ -186,6 +186,16 @@ def test_a_failure_before_the_end_changes_no_file(tmp_path):
     assert not (tmp_path / ".mesh.glb.partial").exists()
 
 
+def test_what_is_no_longer_true_goes_when_the_new_files_come(tmp_path):
+    for name in ("run.json", "preview.png", "notes.txt"):
+        (tmp_path / name).write_bytes(b"old")
+    with pytest.raises(TypeError):
+        place_files(tmp_path, {"mesh.glb": None}, stale=["run.json"])
+    assert (tmp_path / "run.json").exists(), "until the new files are complete"
+    place_files(tmp_path, {"mesh.glb": b"new"}, stale=["run.json", "absent.json"])
+    assert {path.name for path in tmp_path.iterdir()} == {"mesh.glb", "preview.png", "notes.txt"}
+
+
 def test_an_out_that_is_a_file_is_refused(tmp_path):
     (tmp_path / "out").write_text("x")
     with pytest.raises(UserError, match="is a file") as caught:
@@ -267,6 +277,9 @@ def test_the_clock_gives_time_to_the_stage_that_reports():
     clock("first", 2, 2, loss=0.5)
     time.sleep(0.05)
     clock("second", 1, 1)
-    assert list(clock.seconds) == ["first", "second"]
+    clock.lap("third")
+    assert list(clock.seconds) == ["first", "second", "third"]
+    assert sum(clock.seconds.values()) == pytest.approx(clock.total, abs=0.02)
+    assert len(seen) == 3
     assert 0.03 <= clock.seconds["first"] < clock.seconds["second"]
     assert seen[1] == (("first", 2, 2), {"loss": 0.5})

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,6 +66,15 @@ def test_ssim_agrees_with_the_formula_window_by_window():
     assert ssim(x, y) == pytest.approx(slow.mean(), abs=1e-12)
     mask = noise(5, x.shape[:2]) > 0.6
     assert ssim(x, y, mask=mask) == pytest.approx(slow[mask[5:-5, 5:-5]].mean(), abs=1e-12)
+
+
+def test_tensors_score_like_arrays(device):
+    x, y = noise(3), np.clip(0.7 * noise(3) + 0.3 * noise(4), 0, 1)
+    mask = noise(5, x.shape[:2]) > 0.6
+    a, b, where = (torch.from_numpy(array).to(device) for array in (x, y, mask))
+    for score in (psnr, ssim):
+        assert score(a, b) == pytest.approx(score(x, y), abs=1e-11)
+        assert score(a, b, mask=where) == pytest.approx(score(x, y, mask=mask), abs=1e-11)
 
 
 @given(st.integers(0, 1000))

@@ -120,8 +120,11 @@ class Camera:
         Returns:
             Continuous pixels (n, 2) and depth along the viewing axis (n,), negative behind.
         """
-        local = points @ self.camera_from_world[:3, :3].T + self.camera_from_world[:3, 3]
-        depth = local[:, 2]
+        # One row per axis, which numpy works through several times faster than (n, 3).
+        local = self.camera_from_world[:3, :3] @ points.T + self.camera_from_world[:3, 3:]
+        depth = local[2]
         safe = np.where(np.abs(depth) < 1e-12, 1e-12, depth)
-        pixels = local[:, :2] / safe[:, None] * [self.fx, self.fy] + [self.cx, self.cy]
+        pixels = np.empty((len(points), 2))
+        pixels[:, 0] = local[0] / safe * self.fx + self.cx
+        pixels[:, 1] = local[1] / safe * self.fy + self.cy
         return pixels, depth

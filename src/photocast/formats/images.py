@@ -80,7 +80,9 @@ def image_size(path: Path) -> tuple[int, int]:
 def image_orientation(path: Path) -> int:
     """The EXIF orientation tag, 1 (as stored) where there is none."""
     with _open(path) as image:
-        return int(image.getexif().get(_ORIENTATION_TAG, 1))
+        # Pillow would decode all of a PNG to look for the tag behind the pixels.
+        exif = Image.Image.getexif(image) if image.format == "PNG" else image.getexif()
+        return int(exif.get(_ORIENTATION_TAG, 1))
 
 
 def read_photo(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:

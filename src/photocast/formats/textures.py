@@ -7,6 +7,8 @@ metallic in blue, and stores a normal's -1..1 as 0..255.
 """
 
 import io
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from PIL import Image
 
 from photocast.data import Material
 from photocast.errors import MeshError
+from photocast.formats.png_write import encode_png
 from photocast.formats.srgb import linear_from_srgb, srgb_from_linear
 
 __all__ = [
@@ -25,10 +28,12 @@ __all__ = [
     "png_from_normal",
 ]
 
+_STRIP = 128  # rows
+
 
 def png_from_base_color(base_color: NDArray[np.float32]) -> bytes:
     """Encode linear (h, w, 3) as an sRGB PNG."""
-    return _png(srgb_from_linear(base_color))
+    return encode_png(_in_strips(srgb_from_linear, base_color))
 
 
 def png_from_metallic_roughness(material: Material) -> bytes | None:
@@ -47,12 +52,12 @@ def png_from_metallic_roughness(material: Material) -> bytes | None:
     packed = np.zeros((*maps[0].shape, 3), dtype=np.uint8)
     packed[..., 1] = 255 if material.roughness is None else _bytes(material.roughness)
     packed[..., 2] = 0 if material.metallic is None else _bytes(material.metallic)
-    return _png(packed)
+    return encode_png(packed)
 
 
 def png_from_normal(normal: NDArray[np.float32]) -> bytes:
     """Encode tangent-space normals (h, w, 3) in -1..1."""
-    return _png(_bytes(normal * 0.5 + 0.5))
+    return encode_png(_in_strips(lambda part: _bytes(part * 0.5 + 0.5), normal))
 
 
 def decode_image(data: bytes) -> NDArray[np.uint8]:
@@ -85,7 +90,15 @@ def _bytes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     return codes
 
 
-def _png(pixels: NDArray[np.uint8]) -> bytes:
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(buffer, format="PNG")
-    return buffer.getvalue()
+def _in_strips(
+    convert: Callable[[NDArray[np.float32]], NDArray[np.uint8]], image: NDArray[np.float32]
+) -> NDArray[np.uint8]:
+    """Convert rows in threads: powers of millions of numbers take longer than packing them."""
+    result = np.empty(image.shape, np.uint8)
+
+    def work(top: int) -> None:
+        result[top : top + _STRIP] = convert(image[top : top + _STRIP])
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(work, range(0, len(image), _STRIP)))
+    return result

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Write a result folder: mesh, cameras, light, pictures, report.
+"""Write a result folder: mesh, light and cameras first, then pictures and report.
 
 Every file is written under a hidden name beside its place and renamed when all are complete: a
 crash leaves no half file. Other files in the folder are not touched.
@@ -8,12 +8,13 @@ crash leaves no half file. Other files in the folder are not touched.
 
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import torch
 
-from photocast.data import Photo, Report, Scene
+from photocast.data import Check, Photo, Report, Scene
 from photocast.errors import ConfigError, PhotocastError, UserError
 from photocast.formats.cameras_json import cameras_json
 from photocast.formats.environment import environment_exr
@@ -21,12 +22,22 @@ from photocast.formats.meshes import MESH_SUFFIXES, mesh_files
 from photocast.formats.result_folder import LIGHT_FILE
 from photocast.progress import Progress, silent
 from photocast.stages.preview import preview_png
+from photocast.stages.render import Drawable, drawable
 from photocast.stages.report import report_json, run_json
 from photocast.stages.report_page import ReportImage, report_page
 from photocast.stages.turntable import turntable_frames, webp
 from photocast.stages.validate import check_file_size
 
-__all__ = ["export", "mesh_formats", "place_files"]
+__all__ = [
+    "draw_pictures",
+    "export",
+    "export_mesh",
+    "export_report",
+    "mesh_formats",
+    "place_files",
+]
+
+_JUDGEMENTS = ("report.json", "report.html", "run.json", "preview.png", "turntable.webp")
 
 
 def export(
@@ -57,25 +68,95 @@ def export(
         UserError: ``out`` is a file, or a format is unknown.
         PhotocastError: The folder cannot be written.
     """
+    sizes = export_mesh(scene, out, formats=formats, progress=progress)
+    pictures = draw_pictures(scene, photos, device=device, progress=progress)
+    report = replace(report, checks=(*report.checks, *sizes))
+    export_report(report, out, pictures, compared=bool(photos))
+    return report
+
+
+def export_mesh(
+    scene: Scene, out: Path, *, formats: Sequence[str] = ("glb",), progress: Progress = silent
+) -> tuple[Check, ...]:
+    """Write mesh and cameras, so that they can be used while they are still being judged.
+
+    The report and pictures of an earlier run are removed: they tell of another mesh.
+
+    Args:
+        scene: The result.
+        out: Folder; made if absent.
+        formats: Mesh formats besides ``mesh.glb``, which is always written.
+        progress: Called after each mesh file.
+
+    Returns:
+        The files' sizes.
+
+    Raises:
+        UserError: ``out`` is a file, or a format is unknown.
+        PhotocastError: The folder cannot be written.
+    """
     files: dict[str, bytes] = {}
     names = mesh_formats(formats)
     for done, suffix in enumerate(names, 1):
         files |= mesh_files(scene.mesh, suffix, up=scene.up)
         progress("save", done, len(names))
-    sizes = [check_file_size(name, len(data)) for name, data in files.items()]
-    report = replace(report, checks=(*report.checks, *sizes))
+    sizes = tuple(check_file_size(name, len(data)) for name, data in files.items())
     files["cameras.json"] = cameras_json(scene.cameras, scene.up)
     if not scene.mesh.material.unlit:
         files[LIGHT_FILE] = environment_exr(scene.light.environment, up=scene.up)
-    files["preview.png"] = preview_png(scene, photos, device=device)
-    files["turntable.webp"] = webp(turntable_frames(scene, device=device, progress=progress))
-    files["report.json"] = report_json(report)
-    files["run.json"] = run_json(report)
-    files["report.html"] = report_page(
-        report, title=out.resolve().name, images=_images(files, compared=bool(photos))
+    place_files(out, files, stale=_JUDGEMENTS)
+    return sizes
+
+
+def draw_pictures(
+    scene: Scene,
+    photos: Sequence[Photo] = (),
+    *,
+    device: str | torch.device = "cpu",
+    progress: Progress = silent,
+    item: Drawable | None = None,
+) -> dict[str, bytes]:
+    """Draw what a report shows: ``preview.png`` and ``turntable.webp``, by name.
+
+    Args:
+        scene: The result.
+        photos: For the preview; held-out ones if there are any.
+        device: Where to draw.
+        progress: Called after each picture.
+        item: The mesh, if it is already uploaded.
+    """
+    item = item or drawable(scene.mesh, device, light=scene.light)
+    frames = turntable_frames(scene, device=device, progress=progress, item=item)
+    with ThreadPoolExecutor(1, thread_name_prefix="photocast-webp") as pool:
+        turntable = pool.submit(webp, frames)  # encoded while the preview is drawn
+        preview = preview_png(scene, photos, device=device, item=item)
+        return {"preview.png": preview, "turntable.webp": turntable.result()}
+
+
+def export_report(
+    report: Report, out: Path, pictures: Mapping[str, bytes], *, compared: bool
+) -> None:
+    """Write the pictures and ``report.json``, ``run.json`` and ``report.html``.
+
+    Args:
+        report: The checks and the run.
+        out: Folder; made if absent.
+        pictures: As :func:`draw_pictures` makes them.
+        compared: Whether the preview compares with photos.
+
+    Raises:
+        UserError: ``out`` is a file.
+        PhotocastError: The folder cannot be written.
+    """
+    page = report_page(
+        report, title=out.resolve().name, images=_images(pictures, compared=compared)
     )
-    place_files(out, files)
-    return report
+    texts = {
+        "report.json": report_json(report),
+        "run.json": run_json(report),
+        "report.html": page,
+    }
+    place_files(out, {**pictures, **texts})
 
 
 def mesh_formats(formats: Sequence[str]) -> tuple[str, ...]:
@@ -93,12 +174,13 @@ def mesh_formats(formats: Sequence[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys([".glb", *suffixes]))
 
 
-def place_files(out: Path, files: Mapping[str, bytes]) -> None:
+def place_files(out: Path, files: Mapping[str, bytes], *, stale: Sequence[str] = ()) -> None:
     """Write files completely, then rename each over its predecessor.
 
     Args:
         out: Folder; made if absent.
         files: Contents by name.
+        stale: Names to remove once all files are complete, as they would no longer be true.
 
     Raises:
         UserError: ``out`` is a file.
@@ -113,6 +195,8 @@ def place_files(out: Path, files: Mapping[str, bytes]) -> None:
         out.mkdir(parents=True, exist_ok=True)
         for name, data in files.items():
             _write_through(partial[name], data)
+        for name in stale:
+            (out / name).unlink(missing_ok=True)
         for name, path in partial.items():
             os.replace(path, out / name)
     except OSError as error:

@@ -12,11 +12,12 @@ Plane: x right, y up, a face counter-clockwise from outside is counter-clockwise
 from dataclasses import dataclass, replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from photocast.geometry.covered_texels import covered_texels
 from photocast.geometry.face_pairs import pieces
+from photocast.ops.texels import hidden_triangles
 from photocast.stages.charts import Surface, chart_normals, recount
 
 __all__ = ["Flat", "flatten", "hidden_faces", "lay_out", "set_apart"]
@@ -27,6 +28,7 @@ _PATIENCE = 8
 """Rounds after which faces in the way get a chart each."""
 _UNFOLD_ROUNDS = 3
 _UNFOLD_STEPS = 8
+_CPU = torch.device("cpu")
 _ANGLES = np.deg2rad(np.arange(0, 90, 2.0))
 
 
@@ -57,6 +59,8 @@ def flatten(
     mesh: Surface,
     chart: NDArray[np.int64],
     texel: float,
+    *,
+    device: torch.device = _CPU,
 ) -> Flat:
     """Project charts until every face lies the right way up and none covers another.
 
@@ -66,6 +70,7 @@ def flatten(
         mesh: The same faces, measured.
         chart: First charts (f,).
         texel: Side of a texel in the unit of the surface; overlaps are looked for at half of it.
+        device: Where to look for them.
 
     Returns:
         Charts, possibly more of them.
@@ -77,7 +82,7 @@ def flatten(
         flat = _project(vertices, faces[rest], part, chart, texel)
         bad = _upside_down(flat, part.areas, texel)
         folded = np.isin(flat.chart, flat.chart[bad])
-        bad[~folded] = _hidden_at_rest(_subset(flat, ~folded), texel)
+        bad[~folded] = _hidden_at_rest(_subset(flat, ~folded), texel, device)
         spoilt = np.isin(flat.chart, flat.chart[bad])
         done.append((rest[~spoilt], _subset(flat, ~spoilt)))
         bad = bad | (spoilt & (attempt >= 2 * _PATIENCE))
@@ -87,10 +92,10 @@ def flatten(
     return replace(flat, points=_turn(flat.points, flat.owner))
 
 
-def _hidden_at_rest(flat: Flat, texel: float) -> NDArray[np.bool_]:
+def _hidden_at_rest(flat: Flat, texel: float, device: torch.device) -> NDArray[np.bool_]:
     if not len(flat.faces):
         return np.zeros(0, bool)
-    return hidden_faces(flat, *lay_out(flat, 2 / texel))
+    return hidden_faces(flat, *lay_out(flat, 2 / texel), device=device)
 
 
 def _subset(flat: Flat, keep: NDArray[np.bool_]) -> Flat:
@@ -308,17 +313,20 @@ def lay_out(flat: Flat, scale: float) -> tuple[NDArray[np.float64], tuple[int, i
 
 
 def hidden_faces(
-    flat: Flat, corners: NDArray[np.float64], size: tuple[int, int]
+    flat: Flat,
+    corners: NDArray[np.float64],
+    size: tuple[int, int],
+    *,
+    device: torch.device = _CPU,
 ) -> NDArray[np.bool_]:
     """Find faces that lie behind another one at some texel centre.
 
     Returns:
         (f,), true for the face further from the eye.
     """
-    order = np.argsort(flat.depth, kind="stable")
-    texel, triangle = covered_texels(corners[order], size)
-    front = np.full(size[0] * size[1], -1, np.int64)
-    front[texel] = triangle  # later ones, nearer to the eye, overwrite
-    hidden = np.zeros(len(order), bool)
-    hidden[order[triangle[front[texel] != triangle]]] = True
-    return hidden
+    rank = np.empty(len(flat.depth), np.int32)
+    rank[np.argsort(flat.depth, kind="stable")] = np.arange(len(rank), dtype=np.int32)
+    places = torch.from_numpy(np.ascontiguousarray(corners, np.float64)).to(device)
+    hidden = hidden_triangles(places, torch.from_numpy(rank).to(device), size)
+    found: NDArray[np.bool_] = hidden.cpu().numpy()
+    return found

@@ -3,6 +3,8 @@
 """Start from what silhouettes and depth already say about the shape."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -14,10 +16,12 @@ from torch import Tensor
 from photocast.data import Photo
 from photocast.data.grid_frame import GridFrame
 from photocast.errors import CaptureError
+from photocast.ops._launch import cpu_threads
 from photocast.ops.hull import Silhouettes, carve
 
 __all__ = ["hull_distance", "tighten"]
 
+_PROBE_PIXELS = 512  # longer side of the masks meanwhile: several pixels per grid cell
 _PROBE = 64  # grid vertices along the box while looking for the object in it
 
 
@@ -50,6 +54,7 @@ def tighten(
         CaptureError: No point of the box lies inside all masks.
     """
     frame = GridFrame.around(box, _PROBE, margin=1)
+    photos = [_reduced(photo) for photo in photos]
     inside = hull_distance(photos, frame, device=device, outliers=outliers, use_depth=False) < 0.5
     if not bool(inside.any()):
         raise CaptureError(
@@ -63,14 +68,27 @@ def tighten(
     )
 
 
+def _reduced(photo: Photo) -> Photo:
+    """The photo with a mask no larger than the probe can tell apart."""
+    camera = photo.camera
+    factor = _PROBE_PIXELS / max(camera.width, camera.height)
+    if photo.mask is None or factor >= 1:
+        return photo
+    size = max(1, round(camera.width * factor)), max(1, round(camera.height * factor))
+    mask = cv2.resize(photo.mask, size, interpolation=cv2.INTER_AREA)
+    blank = np.broadcast_to(np.uint8(0), (*mask.shape, 3))  # colours take no part
+    return replace(photo, camera=camera.resized(*size), mask=mask, rgb=blank, depth=None)
+
+
 def _silhouettes(
     photos: Sequence[Photo], frame: GridFrame, device: torch.device, use_depth: bool
 ) -> Silhouettes:
     with_depth = use_depth and any(photo.depth is not None for photo in photos)
-    distances, depths, starts, poses, intrinsics = [], [], [0], [], []
+    depths, starts, poses, intrinsics = [], [0], [], []
+    with ThreadPoolExecutor(cpu_threads(), thread_name_prefix="photocast-hull") as pool:
+        distances = list(pool.map(lambda photo: _edge_distance(photo).ravel(), photos))
     for photo in photos:
         camera = photo.camera
-        distances.append(_edge_distance(photo).ravel())
         starts.append(starts[-1] + camera.width * camera.height)
         if with_depth:
             empty = np.zeros((camera.height, camera.width), np.float32)
@@ -105,8 +123,8 @@ def _edge_distance(photo: Photo) -> NDArray[np.float32]:
         return np.full(shape, float(max(shape)), np.float32)
     if inside.all():
         return np.full(shape, -float(max(shape)), np.float32)
-    outer = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
-    inner = cv2.distanceTransform(inside, cv2.DIST_L2, 5)
-    # The edge runs between two pixel centres, half a pixel from each.
-    edge: NDArray[np.float32] = np.where(inside > 0, 0.5 - inner, outer - 0.5).astype(np.float32)
+    # The edge runs between two pixel centres, half a pixel from each. One of the two is zero.
+    edge: NDArray[np.float32] = cv2.distanceTransform(1 - inside, cv2.DIST_L2, 5)
+    edge -= cv2.distanceTransform(inside, cv2.DIST_L2, 5)
+    edge += np.where(inside > 0, np.float32(0.5), np.float32(-0.5))
     return edge

@@ -45,6 +45,7 @@ from photocast.stages.undistort import (
 __all__ = ["decode_photos", "hold_out_every", "read_capture"]
 
 _EXACTLY_LEVEL = 0.03
+_PIXELS_IN_WORK = 1 << 27  # about 2 GB where photos are also made smaller, in linear light
 MIN_VOTERS = 8  # photos below which masks are not put to the vote
 
 
@@ -144,7 +145,7 @@ def _decode_all(
     views: Sequence[View], mask_source: MaskSource, max_size: int | None, progress: Progress
 ) -> list[Photo]:
     photos: list[Photo] = []
-    threads = min(cpu_threads(), 8)
+    threads = _decoders(views)
     with ThreadPoolExecutor(threads, thread_name_prefix="photocast-decode") as pool:
         running: deque[Future[Photo]] = deque()
         try:
@@ -160,6 +161,12 @@ def _decode_all(
             for future in running:
                 future.cancel()
     return photos
+
+
+def _decoders(views: Sequence[View]) -> int:
+    """Threads that keep the photos in work, all together, within a fixed number of pixels."""
+    sizes = [view.camera.width * view.camera.height for view in views if view.camera is not None]
+    return max(min(cpu_threads(), _PIXELS_IN_WORK // max(sizes, default=1)), 2)
 
 
 def _with_settled_masks(photos: Sequence[Photo], count: int) -> tuple[Photo, ...]:

@@ -10,6 +10,7 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from photocast import __version__
 from photocast.data import Mesh, Photo
 from photocast.errors import MeshError
+from photocast.ops._launch import cpu_threads
 
 __all__ = ["MeshCache", "photo_digest"]
 
@@ -70,11 +72,17 @@ def _load(path: Path) -> Mesh | None:
 def photo_digest(photos: Sequence[Photo]) -> str:
     """Hash of all that the photos say: names, cameras, colours, masks, depth."""
     digest = hashlib.blake2b(digest_size=16)
-    for photo in photos:
-        camera = photo.camera
-        numbers = [camera.fx, camera.fy, camera.cx, camera.cy, *camera.camera_from_world.flat]
-        digest.update(f"{photo.name}|{photo.rgb.shape}|".encode())
-        digest.update(np.array(numbers).tobytes())
-        for array in (photo.rgb, photo.mask, photo.depth):
-            digest.update(b"-" if array is None else np.ascontiguousarray(array).data)
+    with ThreadPoolExecutor(cpu_threads(), thread_name_prefix="photocast-hash") as pool:
+        for part in pool.map(_digest, photos):
+            digest.update(part)
     return digest.hexdigest()
+
+
+def _digest(photo: Photo) -> bytes:
+    camera = photo.camera
+    numbers = [camera.fx, camera.fy, camera.cx, camera.cy, *camera.camera_from_world.flat]
+    digest = hashlib.blake2b(f"{photo.name}|{photo.rgb.shape}|".encode(), digest_size=16)
+    digest.update(np.array(numbers).tobytes())
+    for array in (photo.rgb, photo.mask, photo.depth):
+        digest.update(b"-" if array is None else np.ascontiguousarray(array).data)
+    return digest.digest()

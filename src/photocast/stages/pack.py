@@ -7,14 +7,17 @@ upper sides; small ones fill rows on top. Source of the idea: Lévy, Petitjean, 
 squares conformal maps for automatic texture atlas generation, SIGGRAPH 2002, section 4.2.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from photocast.errors import MeshError
 from photocast.geometry.covered_texels import ranges
+from photocast.ops.falling import FallingShapes, fall
 from photocast.stages.flatten import Flat
 
 __all__ = ["Packing", "pack"]
@@ -35,14 +38,8 @@ class Packing:
     """Texels per unit of the surface."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Shape:
-    """One chart turned by some quarter turns: for each texel column its lowest and highest row."""
-
-    turns: int
-    low: NDArray[np.int64]
-    high: NDArray[np.int64]
-    height: int
+_Sides = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Lowest and highest row of a chart in each texel column; highest -1 where it has nothing."""
 
 
 def pack(flat: Flat, size: int, padding: int, *, most: float | None = None) -> Packing:
@@ -103,13 +100,13 @@ def _try(
     falling = _falling(sides)
     if sides.max() > room:
         return None, float(sides.max()) * 1.02
-    horizon = np.zeros(room + 2 * padding, np.int64)
+    horizon = np.zeros(room + 2 * padding, np.int32)
     at = np.zeros((len(sides), 2), np.int64)
     turns = np.zeros(len(sides), np.int64)
     profiles = _profiles(flat, outline, points, sides, falling)
-    for chart in falling:
-        shapes = _turned(profiles[int(chart)], int(sides[chart, 1]))
-        at[chart], turns[chart] = _drop(shapes, horizon, padding)
+    shapes = _shapes([_turned(profiles[int(c)], int(sides[c, 1])) for c in falling])
+    places = fall(shapes, torch.from_numpy(horizon), padding).numpy()
+    at[falling], turns[falling] = places[:, :2], places[:, 2]
     rows = _rows(sides, falling, at, int(horizon[padding : -padding or None].max()), room, padding)
     if rows > room:
         return None, float(rows)
@@ -183,57 +180,40 @@ def _outline(flat: Flat) -> NDArray[np.int64]:
     return np.stack([key // len(flat.points), key % len(flat.points)], axis=1)
 
 
-def _turned(profile: tuple[NDArray[np.int64], ...], height: int) -> list[_Shape]:
+def _turned(profile: tuple[NDArray[np.int64], ...], height: int) -> list[_Sides]:
+    """The four quarter turns of a chart."""
     low_x, high_x, low_y, high_y = profile
-    low_x, high_x = _solid(low_x, high_x)
-    low_y, high_y = _solid(low_y, high_y)
     width = len(low_x)
+    no_x, no_y = high_x < 0, high_y < 0
     return [
-        _Shape(0, low_x, high_x, height),
-        _Shape(1, low_y[::-1], high_y[::-1], width),
-        _Shape(2, (height - high_x)[::-1], (height - low_x)[::-1], height),
-        _Shape(3, width - high_y, width - low_y, width),
+        (low_x, high_x),
+        (low_y[::-1], high_y[::-1]),
+        (np.where(no_x, 0, height - high_x)[::-1], np.where(no_x, -1, height - low_x)[::-1]),
+        (np.where(no_y, 0, width - high_y), np.where(no_y, -1, width - low_y)),
     ]
 
 
-def _solid(
-    low: NDArray[np.int64], high: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _shapes(charts: list[list[_Sides]]) -> FallingShapes:
+    sides = [turn for turns in charts for turn in turns]
     # A column that no triangle touches can only lie at a rounded edge; it takes no room.
-    empty = high < 0
-    return np.where(empty, 1 << 30, low), np.where(empty, -(1 << 30), high)
+    filled = [np.flatnonzero(high >= 0)[[0, -1]] for _, high in sides]
+    parts = [slice(a, b + 1) for a, b in filled]
+    lows = [low[part] for (low, _), part in zip(sides, parts, strict=True)]
+    highs = [high[part] for (_, high), part in zip(sides, parts, strict=True)]
+    none = np.zeros(0, np.int64)
+    middle = [(low.mean(), high.mean()) for low, high in zip(lows, highs, strict=True)]
+    return FallingShapes(
+        low=_integers(np.concatenate([none, *lows])),
+        high=_integers(np.concatenate([none, *highs])),
+        first=_integers(np.cumsum([0, *map(len, lows)])),
+        lead=_integers([part.start for part in parts]),
+        width=_integers([len(low) for low, _ in sides]),
+        middle=torch.tensor(middle, dtype=torch.float64).reshape(-1, 2),
+    )
 
 
-def _drop(
-    shapes: list[_Shape], horizon: NDArray[np.int64], padding: int
-) -> tuple[tuple[int, int], int]:
-    """Let a chart fall where its upper side stays low and little room is lost below it."""
-    best: tuple[float, int, int, _Shape] | None = None
-    inner = horizon[padding : len(horizon) - padding]
-    for shape in shapes:
-        if len(shape.low) > len(inner):
-            continue
-        windows = sliding_window_view(inner, len(shape.low))
-        y = np.maximum((windows - shape.low).max(axis=1), 0)
-        solid = shape.low < 1 << 29
-        waste = y + shape.low[solid].mean() - windows[:, solid].mean(axis=1)
-        cost = y + shape.high[solid].mean() + waste
-        x = int(cost.argmin())
-        if best is None or cost[x] < best[0]:
-            best = (float(cost[x]), x, int(y[x]), shape)
-    assert best is not None
-    _, x, at, shape = best
-    part = horizon[x : x + len(shape.high) + 2 * padding]
-    np.maximum(part, at + _raised(shape.high, padding), out=part)
-    return (x, at), shape.turns
-
-
-def _raised(high: NDArray[np.int64], padding: int) -> NDArray[np.int64]:
-    """The upper side, grown by the gap upwards and to both sides."""
-    blank = np.full(2 * padding, -(1 << 30))
-    wide = np.concatenate([blank, high, blank])
-    raised: NDArray[np.int64] = sliding_window_view(wide, 2 * padding + 1).max(axis=1) + padding
-    return raised
+def _integers(numbers: Sequence[int] | NDArray[np.int64]) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(numbers, np.int32))
 
 
 def _rows(

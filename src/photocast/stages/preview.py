@@ -2,7 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """``preview.png``: a sheet of photo, render, difference and bare geometry, view by view."""
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from photocast.data import Camera, Photo, Scene
+from photocast.formats.png_write import encode_png
 from photocast.stages.orbit import orbit_camera
 from photocast.stages.render import Drawable, draw, drawable, over
 from photocast.stages.turntable import BACKDROP
@@ -39,6 +39,7 @@ def preview_png(
     *,
     rows: int = 4,
     device: str | torch.device = "cpu",
+    item: Drawable | None = None,
 ) -> bytes:
     """Draw the sheet.
 
@@ -48,18 +49,16 @@ def preview_png(
             Without photos the object is shown from around.
         rows: How many views.
         device: Where to draw.
+        item: The mesh, if it is already uploaded.
     """
-    item = drawable(scene.mesh, device, light=scene.light)
+    item = item or drawable(scene.mesh, device, light=scene.light)
     if photos:
         titles = ["photo", "render", f"difference, {_GAIN} times", "geometry"]
         content = [_compared(item, photo) for photo in spread(photos, rows)]
     else:
         titles = ["render", "geometry", "normals"]
         content = [_orbited(item, scene, index * 360 / rows) for index in range(rows)]
-    sheet = _sheet(titles, content)
-    buffer = io.BytesIO()
-    sheet.save(buffer, format="PNG", optimize=True)
-    return buffer.getvalue()
+    return encode_png(np.asarray(_sheet(titles, content)))
 
 
 def spread(photos: Sequence[Photo], count: int) -> list[Photo]:

@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from photocast.data import Camera, Light, Mesh, Scene
-from photocast.formats.srgb import srgb_from_linear
 from photocast.geometry.projection import clip_from_camera
 from photocast.geometry.vertex_normals import vertex_normals
 from photocast.ops.antialias import EdgeTopology, antialias, edge_topology
@@ -232,16 +231,15 @@ def _samples(image: Tensor, factor: int) -> list[Tensor]:
 
 
 def _developed(premultiplied: Tensor, depth: Tensor, *, linear: bool) -> Rendered:
-    values = premultiplied.cpu().numpy()
-    alpha = np.clip(values[..., 3:], 0, 1)
-    straight = np.where(alpha > 0, values[..., :3] / np.maximum(alpha, 1e-6), 0)
-    rgb = srgb_from_linear(straight) if linear else _codes(straight)
-    return Rendered(rgb, _codes(alpha[..., 0]), depth.cpu().numpy())
-
-
-def _codes(values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    codes: NDArray[np.uint8] = np.rint(np.clip(values, 0, 1) * 255).astype(np.uint8)
-    return codes
+    alpha = premultiplied[..., 3:].clamp(0, 1)
+    straight = torch.where(alpha > 0, premultiplied[..., :3] / alpha.clamp(min=1e-6), 0.0)
+    straight = straight.clamp(0, 1)
+    if linear:  # as formats.srgb does, where the picture is
+        curve = 1.055 * straight ** (1 / 2.4) - 0.055
+        straight = torch.where(straight <= 0.0031308, straight * 12.92, curve)
+    codes = (torch.cat([straight, alpha], dim=-1) * 255).round().to(torch.uint8).cpu().numpy()
+    rgb, coverage = np.ascontiguousarray(codes[..., :3]), np.ascontiguousarray(codes[..., 3])
+    return Rendered(rgb, coverage, depth.cpu().numpy())
 
 
 def _tensor(array: NDArray[Any] | None, device: str | torch.device) -> Tensor:

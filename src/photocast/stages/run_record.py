@@ -7,6 +7,7 @@ import platform
 import sys
 import time
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -27,14 +28,23 @@ class StageClock:
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
-        self._last = time.perf_counter()
+        self._start = self._last = time.perf_counter()
         self.seconds: dict[str, float] = {}
 
     def __call__(self, stage: str, done: int, total: int, **numbers: float) -> None:
+        self.lap(stage)
+        self._progress(stage, done, total, **numbers)
+
+    @property
+    def total(self) -> float:
+        """Seconds since the clock was made."""
+        return time.perf_counter() - self._start
+
+    def lap(self, stage: str) -> None:
+        """Give the time since the last report to a stage, without a report."""
         now = time.perf_counter()
         self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
         self._last = now
-        self._progress(stage, done, total, **numbers)
 
 
 def describe_run(
@@ -65,7 +75,7 @@ def describe_run(
         "options": dict(options),
         "seconds": {stage: round(value, 3) for stage, value in seconds.items()},
         "peak_memory_bytes": _peak_memory_bytes(),
-        "inputs": {_name(path, root): _sha256(path) for path in inputs},
+        "inputs": _hashes(inputs, root),
     }
 
 
@@ -97,6 +107,13 @@ def _peak_memory_bytes() -> dict[str, int]:
     if torch.cuda.is_available():
         peaks["gpu"] = torch.cuda.max_memory_allocated()
     return peaks
+
+
+def _hashes(paths: Iterable[Path], root: Path | None) -> dict[str, str]:
+    files = list(paths)
+    with ThreadPoolExecutor(thread_name_prefix="photocast-hash") as pool:
+        hashes = pool.map(_sha256, files)
+        return {_name(path, root): value for path, value in zip(files, hashes, strict=True)}
 
 
 def _name(path: Path, root: Path | None) -> str:

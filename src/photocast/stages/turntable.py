@@ -12,7 +12,7 @@ from PIL import Image
 from photocast.data import Scene
 from photocast.progress import Progress, silent
 from photocast.stages.orbit import orbit_camera
-from photocast.stages.render import Style, draw, drawable
+from photocast.stages.render import Drawable, Style, draw, drawable
 
 __all__ = ["BACKDROP", "turntable_frames", "webp"]
 
@@ -30,9 +30,10 @@ def turntable_frames(
     style: Style = "color",
     device: str | torch.device = "cpu",
     progress: Progress = silent,
+    item: Drawable | None = None,
 ) -> list[NDArray[np.uint8]]:
-    """Draw the object from all around, (size, size, 3) sRGB each."""
-    item = drawable(scene.mesh, device, light=scene.light)
+    """Draw the object from all around, (size, size, 3) sRGB each; ``item`` is its upload."""
+    item = item or drawable(scene.mesh, device, light=scene.light)
     pictures = []
     for index in range(frames):
         camera = orbit_camera(
@@ -55,6 +56,6 @@ def webp(frames: list[NDArray[np.uint8]]) -> bytes:
         duration=_FRAME_MS,
         loop=0,
         quality=80,
-        method=4,
+        method=2,  # half the time of 4, for a twentieth more bytes
     )
     return buffer.getvalue()

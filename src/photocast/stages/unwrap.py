@@ -9,9 +9,11 @@ UV (0, 0) is the top-left corner of the map; in the picture a chart looks as the
 outside, never mirrored.
 """
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from photocast.config import UnwrapConfig
@@ -27,13 +29,20 @@ _EXPECTED_USE = 0.6
 _REPAIRS = 6
 
 
-def unwrap(mesh: Mesh, config: UnwrapConfig | None = None, progress: Progress = silent) -> Mesh:
+def unwrap(
+    mesh: Mesh,
+    config: UnwrapConfig | None = None,
+    progress: Progress = silent,
+    *,
+    device: torch.device | None = None,
+) -> Mesh:
     """Cut a mesh into charts and lay them out in the unit square.
 
     Args:
         mesh: Any triangles; its UVs, if any, are replaced, and its texture maps dropped.
         config: Texture size and gaps.
         progress: Called after each step.
+        device: Where to look for overlaps; the CPU if absent.
 
     Returns:
         The same vertices and faces, with ``uvs`` and ``uv_faces``.
@@ -50,9 +59,14 @@ def unwrap(mesh: Mesh, config: UnwrapConfig | None = None, progress: Progress = 
     texel = np.sqrt(total / _EXPECTED_USE) / config.size if total > 0 else 1.0
     chart = chart_labels(faces, (config.min_chart * texel) ** 2)
     progress("unwrap", 1, 3)
-    flat = flatten(vertices, mesh.faces, faces, chart, texel)
+    device = device or torch.device("cpu")
+
+    def flat_of(chart: NDArray[np.int64]) -> Flat:
+        return flatten(vertices, mesh.faces, faces, chart, texel, device=device)
+
+    flat = flat_of(chart)
     progress("unwrap", 2, 3)
-    flat, packing = _packed(vertices, mesh, faces, flat, texel, config)
+    flat, packing = _packed(flat, flat_of, faces, config, device)
     uvs, uv_faces = _uvs(flat, packing, config.size)
     used = float(faces.areas.sum() * packing.scale**2 / config.size**2)
     progress("unwrap", 3, 3, charts=flat.count, used=used)
@@ -68,33 +82,31 @@ def _unit_vertices(mesh: Mesh) -> NDArray[np.float64]:
 
 
 def _packed(
-    vertices: NDArray[np.float64],
-    mesh: Mesh,
-    faces: Surface,
     flat: Flat,
-    texel: float,
+    flat_of: Callable[[NDArray[np.int64]], Flat],
+    faces: Surface,
     config: UnwrapConfig,
+    device: torch.device,
 ) -> tuple[Flat, Packing]:
     """Pack, and check the final float32 coordinates; faces that collide after rounding go apart."""
     most = None
     for attempt in range(_REPAIRS):
         packing = pack(flat, config.size, config.padding, most=most)
-        bad = _collisions(flat, packing, config.size)
+        bad = _collisions(flat, packing, config.size, device)
         if not bad.any():
             break
-        chart = set_apart(flat.chart, bad, faces, alone=attempt > 1)
-        flat = flatten(vertices, mesh.faces, faces, chart, texel)
+        flat = flat_of(set_apart(flat.chart, bad, faces, alone=attempt > 1))
         most = packing.scale
     return flat, packing
 
 
-def _collisions(flat: Flat, packing: Packing, size: int) -> NDArray[np.bool_]:
+def _collisions(flat: Flat, packing: Packing, size: int, device: torch.device) -> NDArray[np.bool_]:
     uvs, uv_faces = _uvs(flat, packing, size)
     corners = uvs.astype(np.float64)[uv_faces]
     u, v = corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]
     bad: NDArray[np.bool_] = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0] >= 0
     for fine in (size, 2 * size):
-        bad |= hidden_faces(flat, corners * fine, (fine, fine))
+        bad |= hidden_faces(flat, corners * fine, (fine, fine), device=device)
     return bad
 
 

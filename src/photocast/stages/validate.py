@@ -50,14 +50,19 @@ def _numbers(mesh: Mesh) -> list[Check]:
 
 def _topology(mesh: Mesh) -> list[Check]:
     faces = mesh.faces.astype(np.int64)
-    directed = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
-    undirected, users = np.unique(np.sort(directed, axis=1), axis=0, return_counts=True)
+    start, stop = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
+    # Sorting one number per edge is several times faster than sorting rows.
+    count = len(mesh.vertices)
+    low, high = np.minimum(start, stop), np.maximum(start, stop)
+    undirected, users = np.unique(low * count + high, return_counts=True)
     boundary, crowded = int((users == 1).sum()), int((users > 2).sum())
     watertight = len(faces) > 0 and bool((users == 2).all())
     # Neighbours agree on outside if they walk their edge in opposite directions.
-    consistent = len(np.unique(directed, axis=0)) == len(directed)
+    directed = np.sort(start * count + stop)
+    consistent = not bool((directed[1:] == directed[:-1]).any())
     used = np.unique(faces)
-    pieces = _component_count(undirected, used)
+    edges = np.stack([undirected // max(count, 1), undirected % max(count, 1)], axis=1)
+    pieces = _component_count(edges, used)
     euler = len(used) - len(undirected) + len(faces)
     return [
         Check("mesh.components", pieces),

@@ -3,11 +3,14 @@
 """The stages of ``optimize``, in order."""
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from photocast.config import OptimizeConfig
 from photocast.data import Capture, Light, Mesh, Photo, Scene
@@ -67,7 +70,7 @@ class Optimize:
             lambda: _shape(photos, capture, config, device, progress),
         )
         maps = replace(config.appearance, size=_map_size(shape, photos, config))
-        mesh = unwrap(shape, replace(config.unwrap, size=maps.size), progress)
+        mesh = unwrap(shape, replace(config.unwrap, size=maps.size), progress, device=device)
         mesh, light = _appearance(mesh, photos, replace(config, appearance=maps), progress)
         cameras = {photo.name: photo.camera for photo in photos}
         return Scene(mesh=mesh, cameras=cameras, light=light, up=capture.up)
@@ -105,9 +108,8 @@ def _shape(
     progress: Progress,
 ) -> Mesh:
     progress("shape", 0, 1)
-    require_agreement(photos)
     outliers = config.volume.mask_outliers
-    box = capture.box if capture.box is not None else object_box(photos)
+    box = _box(photos, capture)
     box = tighten(photos, box, device=device, outliers=outliers)
     progress("shape", 1, 1)
     volume = fit_volume(photos, box, config.volume, device=device, progress=progress)
@@ -115,3 +117,14 @@ def _shape(
     mesh = extract_mesh(volume, config.mesh)
     progress("mesh", 1, 1)
     return mesh
+
+
+def _box(photos: Sequence[Photo], capture: Capture) -> NDArray[np.float64]:
+    """Where the object is, after masks and cameras were found to agree."""
+    if capture.box is not None:
+        require_agreement(photos)
+        return capture.box
+    with ThreadPoolExecutor(1, thread_name_prefix="photocast-box") as pool:
+        looking = pool.submit(object_box, photos)
+        require_agreement(photos)  # its message tells more, so it comes first
+        return looking.result()
