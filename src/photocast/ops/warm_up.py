@@ -12,7 +12,17 @@ from photocast.ops import _launch as _launch  # starts Warp
 
 __all__ = ["KERNELS", "warm_up"]
 
-KERNELS = ("hull", "volume", "rasterize", "interpolate", "antialias", "texture")
+KERNELS = (
+    "hull",
+    "volume",
+    "rasterize",
+    "interpolate",
+    "antialias",
+    "texture",
+    "texels",
+    "occlusion",
+    "shade",
+)
 """Kernel files that every reconstruction uses."""
 
 
