@@ -75,6 +75,6 @@ def photo_digest(photos: Sequence[Photo]) -> str:
         numbers = [camera.fx, camera.fy, camera.cx, camera.cy, *camera.camera_from_world.flat]
         digest.update(f"{photo.name}|{photo.rgb.shape}|".encode())
         digest.update(np.array(numbers).tobytes())
-        for array in (photo.rgb, photo.mask, photo.depth):
+        for array in (photo.rgb, photo.mask, photo.depth, photo.depth_confidence):
             digest.update(b"-" if array is None else np.ascontiguousarray(array).data)
     return digest.hexdigest()
