@@ -48,7 +48,7 @@ def fit(photos, box=BOX, progress=silent, **settings):
 
 def hull(photos, frame):
     values = torch.zeros(*frame.size, 4)
-    values[..., 3] = hull_distance(photos, frame, device=CPU, use_depth=False).clamp(-BAND, BAND)
+    values[..., 3] = hull_distance(photos, frame, device=CPU).clamp(-BAND, BAND)
     return Volume(values, frame)
 
 

@@ -22,12 +22,12 @@ from photocast.data import Photo
 from photocast.data.grid_frame import GridFrame
 from photocast.ops.volume import Adam, LossTerms, PixelBank, VolumeGrid, upsample
 from photocast.progress import Progress
+from photocast.stages.depth_fusion import BAND, measure_depth
 from photocast.stages.hull import hull_distance
 from photocast.stages.pixel_bank import foreground, pixel_bank, shrink_factor
 
-__all__ = ["Volume", "fit_volume"]
+__all__ = ["BAND", "Volume", "fit_volume"]
 
-BAND = 3.0  # distances are kept within this many voxels of the surface
 _FREE = 3  # layers of the coarsest grid's margin that hold nothing
 _PATCH = 16  # pixels drawn together
 _FOCUS_EVERY = 25  # steps between looking where the surface has moved
@@ -60,14 +60,17 @@ def fit_volume(
         device: Where to compute.
         progress: Told every few steps; gets ``psnr`` of the training rays [dB].
     """
-    has_depth = any(photo.depth is not None for photo in photos)
+    depth = measure_depth(photos, box, config.depth, device=device, progress=progress)
     plan = _plan(photos, box, config)
     rays = _Rays(photos, config.seed, device)
     total, done = sum(steps for _, steps in plan), 0
     grid: VolumeGrid | None = None
     for frame, steps in plan:
-        measured = _measured(photos, frame, device) if has_depth else None
-        values = _start(photos, frame, config, device) if grid is None else _finer(grid)
+        hull = hull_distance(photos, frame, device=device, outliers=config.mask_outliers)
+        fused = None if depth is None else depth.fuse(frame)
+        measured = None if fused is None else fused.anchor(hull)
+        start = hull if fused is None else fused.over(hull)
+        values = _start(start) if grid is None else _finer(grid)
         grid = VolumeGrid(values, measured=measured)
         rays.focus(frame)
         _fit_level(grid, rays, config, (done, steps, total), progress)
@@ -133,7 +136,7 @@ def _fit_level(
             epsilon=config.epsilon,
             eikonal=config.eikonal,
             smooth=_between(config.smooth, overall),
-            anchor=config.depth,
+            anchor=_between(config.depth.weight, overall),
             band=BAND,
         )
         errors = grid.train(
@@ -157,11 +160,8 @@ def _between(ends: tuple[float, float], share: float) -> float:
     return float(ends[0] * (ends[1] / ends[0]) ** share)
 
 
-def _start(
-    photos: Sequence[Photo], frame: GridFrame, config: VolumeConfig, device: torch.device
-) -> Tensor:
-    distance = hull_distance(photos, frame, device=device, outliers=config.mask_outliers)
-    values = torch.full((*frame.size, 4), 0.5, device=device)
+def _start(distance: Tensor) -> Tensor:
+    values = torch.full((*distance.shape, 4), 0.5, device=distance.device)
     values[..., 3] = distance.clamp(-BAND, BAND)
     # The margin stays empty, so that the surface closes, and so that places beyond the box that few
     # photos see, all of them within the mask, do not start as solid.
@@ -170,10 +170,6 @@ def _start(
             for end in (layer, -1 - layer):
                 values.select(axis, end)[..., 3] = BAND
     return values
-
-
-def _measured(photos: Sequence[Photo], frame: GridFrame, device: torch.device) -> Tensor:
-    return hull_distance(photos, frame, device=device)
 
 
 class _Rays:
