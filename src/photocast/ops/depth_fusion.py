@@ -60,8 +60,8 @@ def fuse_depth(
 ) -> tuple[Float32[Tensor, "nx ny nz"], Float32[Tensor, "nx ny nz"]]:
     """Signed distance [voxel] of each grid vertex, and how much weight stands behind it.
 
-    A vertex that views see through is ``truncation`` in front of the surface. One that no view sees,
-    or that lies more than ``truncation`` behind what they see, has weight 0.
+    A vertex that views see through is ``truncation`` in front of the surface. One that no view
+    sees, or that lies more than ``truncation`` behind what they see, has weight 0.
 
     Args:
         views: What was measured.
