@@ -4,7 +4,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -19,14 +19,15 @@ from photocast.data.grid_frame import GridFrame
 from photocast.errors import CaptureError
 from photocast.ops.depth_fusion import DepthViews, fuse_depth
 from photocast.progress import Progress, silent
-from photocast.stages.depth_scale import Alignment, fit_alignment
-from photocast.stages.depth_trust import SensedDepth, trusted_map
+from photocast.stages.depth_scale import Alignment, corrected, fit_alignment
+from photocast.stages.depth_trust import SensedDepth, WeighedDepth, reduced, weighed
 
-__all__ = ["BAND", "DepthEvidence", "Fused", "depth_views", "measure_depth"]
+__all__ = ["BAND", "DepthEvidence", "Fused", "measure_depth"]
 
 BAND = 3.0
 """Measured distances are kept within this many voxels of the surface."""
-_COARSE, _FINE = 48, 96  # grid vertices along the box while the maps are aligned
+_COARSE = 64  # grid vertices along the box while the maps are aligned
+_WORTH = 0.98  # a correction that leaves more than this of the disagreement is not made
 _IN_BOX = 0.1  # share of the object's pixels that must fall into the box
 _log = logging.getLogger(__name__)
 
@@ -57,21 +58,19 @@ class DepthEvidence:
 
     def __init__(
         self,
-        sensed: Sequence[SensedDepth],
+        maps: Sequence[WeighedDepth],
         config: DepthConfig,
         alignment: Alignment | None = None,
     ) -> None:
         """Take the maps as they are, or as ``alignment`` corrects them."""
-        self.config = config
-        self.alignment = alignment
-        self._sensed = list(sensed) if alignment is None else _aligned(sensed, alignment)
+        self.config, self.alignment = config, alignment
+        self._maps = maps
 
     def fuse(self, frame: GridFrame) -> Fused:
         """Distances and weights at the vertices of a grid."""
-        views = depth_views(self._sensed, frame, self.config)
-        if views is None:
-            zero = torch.zeros(frame.size, device=self._sensed[0].depth.device)
-            return Fused(zero, zero)
+        views = _views(self._maps, frame, self.config)
+        if self.alignment is not None:
+            views = corrected(views, self.alignment, frame.voxel)
         distance, weight = fuse_depth(
             views,
             frame.size,
@@ -97,7 +96,7 @@ def measure_depth(
         box: Contains the object, (2, 3).
         config: What to trust.
         device: Where to compute.
-        progress: Told how well the maps agree, as ``residual`` [voxel] before and after.
+        progress: Told how far the maps are apart, ``before`` and ``after`` correction [voxel].
 
     Returns:
         ``None`` if no photo has depth.
@@ -106,19 +105,17 @@ def measure_depth(
         CaptureError: Depth and cameras are in different units.
     """
     sensed = [_sensed(photo, device) for photo in photos if photo.depth is not None]
-    if not any(bool((one.depth > 0).any()) for one in sensed):
+    maps = [fine for one in sensed if (fine := weighed(one, config)) is not None]
+    if not maps:
         return None
     _check_units(sensed, box)
-    if config.fit_scale == "none" or len(sensed) < 2:
-        return DepthEvidence(sensed, config)
-    found: Alignment | None = None
-    progress("depth", 0, 2)
-    for step, resolution in enumerate((_COARSE, _FINE)):
-        frame = GridFrame.around(box, resolution)
-        found = _refined(sensed, found, frame, config)
-        progress("depth", step + 1, 2, before=found.before, after=found.after)
-    assert found is not None
-    used = found.after < 0.98 * found.before
+    if config.fit_scale == "none" or len(maps) < 2:
+        return DepthEvidence(maps, config)
+    progress("depth", 0, 1)
+    frame = GridFrame.around(box, _COARSE)
+    shift = config.fit_scale == "scale_shift"
+    found = fit_alignment(_views(maps, frame, config), frame.voxel, shift=shift)
+    used = found.after < _WORTH * found.before
     _log.info(
         "depth scale %s: residual %.3f -> %.3f voxel, scales %.4f .. %.4f",
         "corrected" if used else "left alone",
@@ -128,33 +125,18 @@ def measure_depth(
         max(found.scale),
         extra={"event": "depth.aligned"},
     )
-    return DepthEvidence(sensed, config, found if used else None)
+    progress("depth", 1, 1, before=found.before, after=found.after)
+    return DepthEvidence(maps, config, found if used else None)
 
 
-def _refined(
-    sensed: Sequence[SensedDepth], start: Alignment | None, frame: GridFrame, config: DepthConfig
-) -> Alignment:
-    shift = config.fit_scale == "scale_shift"
-
-    def views(alignment: Alignment | None) -> DepthViews:
-        maps = list(sensed) if alignment is None else _aligned(sensed, alignment)
-        made = depth_views(maps, frame, config)
-        assert made is not None
-        return made
-
-    return fit_alignment(views, len(sensed), frame.voxel, start=start, shift=shift)
-
-
-def depth_views(
-    sensed: Sequence[SensedDepth], frame: GridFrame, config: DepthConfig
-) -> DepthViews | None:
-    """All maps reduced to the grid's cells, in the grid's frame; ``None`` if nothing is known."""
+def _views(maps: Sequence[WeighedDepth], frame: GridFrame, config: DepthConfig) -> DepthViews:
+    """All maps reduced to the grid's cells, in the grid's frame."""
+    device = maps[0].depth.device
     samples, starts, poses, lenses, sizes = [], [0], [], [], []
-    for one in sensed:
-        made = trusted_map(one, frame.voxel, config)
-        empty = one.depth.new_zeros(1, 1, 3)
+    for one in maps:
+        made = reduced(one, frame.voxel, config)
         camera = one.camera if made is None else made.camera
-        values = empty if made is None else made.samples
+        values = torch.zeros(1, 1, 3, device=device) if made is None else made.samples
         samples.append(values.view(-1, 3))
         starts.append(starts[-1] + len(samples[-1]))
         sizes.append((values.shape[1], values.shape[0]))
@@ -164,12 +146,8 @@ def depth_views(
         pose[:3, 3] = (rotation @ frame.origin + camera.camera_from_world[:3, 3]) / frame.voxel
         poses.append(pose)
         lenses.append([camera.fx, camera.fy, camera.cx, camera.cy])
-    flat = torch.cat(samples)
-    if not bool((flat[:, 2] > 0).any()):
-        return None
-    device = flat.device
     return DepthViews(
-        samples=flat,
+        samples=torch.cat(samples),
         first=torch.tensor(starts[:-1], device=device),
         width=torch.tensor([w for w, _ in sizes], dtype=torch.int32, device=device),
         height=torch.tensor([h for _, h in sizes], dtype=torch.int32, device=device),
@@ -195,14 +173,6 @@ def _sensed(photo: Photo, device: torch.device) -> SensedDepth:
         else torch.from_numpy(confidence).to(device).float() / 255,
         object=inside,
     )
-
-
-def _aligned(sensed: Sequence[SensedDepth], alignment: Alignment) -> list[SensedDepth]:
-    found = []
-    for one, scale, shift in zip(sensed, alignment.scale, alignment.shift, strict=True):
-        depth = torch.where(one.depth > 0, (one.depth * scale + shift).clamp(min=0), 0)
-        found.append(replace(one, depth=depth))
-    return found
 
 
 def _check_units(sensed: Sequence[SensedDepth], box: NDArray[np.floating]) -> None:

@@ -9,19 +9,19 @@ the views' corrections remains. A scale that all maps share shows too, because v
 different angles.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from photocast.ops.depth_fusion import DepthViews, depth_votes, robust_location
 
-__all__ = ["Alignment", "fit_alignment"]
+__all__ = ["Alignment", "corrected", "fit_alignment"]
 
 _POINTS = 20_000  # to compare at, of all views together
 _BAND = 4.0  # votes further off are other surfaces [voxel]
-_ROUNDS = 6
+_PASSES = 3
+_ROUNDS = 4  # of reweighting, in each pass
 _LIKELY_SCALE = 0.02  # sensors are calibrated about this well
 _LIKELY_SHIFT = 1.0  # [voxel]
 
@@ -39,42 +39,49 @@ class Alignment:
     """The same once corrected."""
 
 
-def fit_alignment(
-    views: Callable[[Alignment | None], DepthViews],
-    count: int,
-    voxel: float,
-    *,
-    start: Alignment | None = None,
-    shift: bool = False,
-) -> Alignment:
+def corrected(views: DepthViews, alignment: Alignment, voxel: float) -> DepthViews:
+    """The maps with their scales and shifts undone; slopes change too little to matter."""
+    device = views.samples.device
+    owner = _owner(views, torch.arange(len(views.samples), device=device))
+    scale = torch.tensor(alignment.scale, device=device)[owner]
+    shift = torch.tensor(alignment.shift, device=device)[owner] / voxel
+    samples = views.samples.clone()
+    samples[:, 0] = (samples[:, 0] * scale + shift).clamp(min=0)
+    return replace(views, samples=samples)
+
+
+def fit_alignment(views: DepthViews, voxel: float, *, shift: bool = False) -> Alignment:
     """Find the corrections.
 
     Args:
-        views: Makes the maps, corrected or as they are.
-        count: How many maps.
+        views: The maps as they are.
         voxel: Their unit in world units.
-        start: Corrections to begin with.
         shift: Find shifts too.
     """
-    before = _disagreement(views(None), seed=1)
-    maps = views(start)
+    count = len(views.first)
+    before = _disagreement(views)
+    found = Alignment((1.0,) * count, (0.0,) * count, before, before)
+    for _ in range(_PASSES):
+        found = _improved(views, found, voxel, shift=shift)
+    after = _disagreement(corrected(views, found, voxel))
+    return replace(found, after=after)
+
+
+def _improved(views: DepthViews, old: Alignment, voxel: float, *, shift: bool) -> Alignment:
+    """One pass: where the maps lie now decides which votes belong together."""
+    count = len(views.first)
+    maps = corrected(views, old, voxel)
     points = _surface_points(maps, seed=0)
     gap, slope, weight = depth_votes(maps, points)
     depth = gap + _own_depth(maps, points)
-    step = _solve(gap * slope, slope, depth, weight, shift=shift)
-    scale, offset = (
-        step[:count].tolist(),
-        (step[count:] * voxel).tolist() if shift else [0.0] * count,
+    step = _solve(gap * slope, slope, depth, weight, shift=shift).tolist()
+    factors = [1 + s for s in step[:count]]
+    offsets = [t * voxel for t in step[count:]] if shift else [0.0] * count
+    return replace(
+        old,
+        scale=tuple(s * f for s, f in zip(old.scale, factors, strict=True)),
+        shift=tuple(t * f + o for t, f, o in zip(old.shift, factors, offsets, strict=True)),
     )
-    old = start or Alignment((1.0,) * count, (0.0,) * count, 0.0, 0.0)
-    found = Alignment(
-        tuple(s * (1 + d) for s, d in zip(old.scale, scale, strict=True)),
-        tuple(t * (1 + d) + o for t, d, o in zip(old.shift, scale, offset, strict=True)),
-        before,
-        0.0,
-    )
-    after = _disagreement(views(found), seed=1)
-    return Alignment(found.scale, found.shift, before, after)
 
 
 def _solve(votes: Tensor, slope: Tensor, depth: Tensor, weight: Tensor, *, shift: bool) -> Tensor:
@@ -108,9 +115,9 @@ def _solve(votes: Tensor, slope: Tensor, depth: Tensor, weight: Tensor, *, shift
     return found
 
 
-def _disagreement(views: DepthViews, *, seed: int) -> float:
+def _disagreement(views: DepthViews) -> float:
     """Typical distance [voxel] between what a view says and where most agree."""
-    points = _surface_points(views, seed=seed)
+    points = _surface_points(views, seed=1)  # not those of the fit
     gap, slope, weight = depth_votes(views, points)
     votes = gap * slope
     weight = torch.where(votes.abs() < _BAND, weight, 0)
@@ -129,12 +136,17 @@ def _own_depth(views: DepthViews, points: Tensor) -> Tensor:
     return pose[:, 2, :3] @ points.T + pose[:, 2, 3:]
 
 
+def _owner(views: DepthViews, pixels: Tensor) -> Tensor:
+    """The view that each flat pixel belongs to."""
+    return torch.bucketize(pixels, views.first, right=True) - 1
+
+
 def _surface_points(views: DepthViews, *, seed: int) -> Tensor:
     """Points that the maps measured, spread over all views, in the grid frame."""
     random = torch.Generator().manual_seed(seed)
     known = (views.samples[:, 2] > 0.25).nonzero().squeeze(1)
     chosen = known[torch.randperm(len(known), generator=random)[:_POINTS].to(known.device)]
-    view = torch.bucketize(chosen, views.first, right=True) - 1
+    view = _owner(views, chosen)
     local = chosen - views.first[view]
     width = views.width[view].long()
     lens = views.intrinsics[view]

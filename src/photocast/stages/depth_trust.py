@@ -18,7 +18,7 @@ from torch.nn.functional import avg_pool2d, max_pool2d, pad
 from photocast.config import DepthConfig
 from photocast.data import Camera
 
-__all__ = ["SensedDepth", "TrustedMap", "noise_of", "trusted_map"]
+__all__ = ["SensedDepth", "TrustedMap", "WeighedDepth", "noise_of", "reduced", "weighed"]
 
 _STEEP = 6.0  # depth steps per pixel's width that a surface may have; more is an outline
 _FLOOR = 0.0005  # share of the distance below which no sensor is believed
@@ -27,6 +27,7 @@ _WIDEST = 2.0  # averages reach over at most this many voxels
 _SHARE = 0.75  # and over this many where the noise does not ask for more
 _QUIET = 0.3  # noise [voxel] that needs no wider average
 _SURE = 0.5  # noise [voxel] at which a pixel counts half
+_FEW = 200_000  # second differences are enough to know the noise
 _FRONTAL = 0.5  # cosine from which on a surface counts as seen frontally
 
 
@@ -54,24 +55,40 @@ class TrustedMap:
     """For the reduced map."""
 
 
-def trusted_map(sensed: SensedDepth, voxel: float, config: DepthConfig) -> TrustedMap | None:
-    """Weigh and reduce a depth map; ``None`` if nothing in it is known.
+@dataclass(frozen=True, slots=True, eq=False)
+class WeighedDepth:
+    """A depth map whose doubtful pixels are known; the same for every grid."""
+
+    depth: Float32[Tensor, "h w"]
+    """World units, 0 unknown."""
+    weight: Float32[Tensor, "h w"]
+    """0..1."""
+    camera: Camera
+    middle: float
+    """Median depth."""
+    noise: float
+    """Standard deviation of a pixel at the median depth; it grows with the squared depth."""
+
+
+def weighed(sensed: SensedDepth, config: DepthConfig) -> WeighedDepth | None:
+    """Judge the pixels of a depth map; ``None`` if nothing in it is known.
 
     Args:
         sensed: What was measured.
-        voxel: Side of a grid cell in world units.
         config: What to distrust.
     """
     depth = sensed.depth
-    known = depth > 0
-    if not bool(known.any()):
+    known = depth[depth > 0]
+    if not len(known):
         return None
-    middle = depth[known].median()
-    noise = noise_of(depth) * (depth / middle) ** 2 + _FLOOR * depth
+    middle, noise = float(known.median()), noise_of(depth)
     focal = min(sensed.camera.fx, sensed.camera.fy)
-    weight = _weight(sensed, noise, depth / focal, config)
-    factor = _factor(float(middle), float(noise[known].median()), focal, voxel)
-    return _reduced(sensed, weight, noise, factor, voxel, config)
+    weight = _weight(sensed, _sigma(depth, noise, middle), depth / focal, config)
+    return WeighedDepth(depth, weight, sensed.camera, middle, noise)
+
+
+def _sigma(depth: Tensor, noise: float, middle: float) -> Tensor:
+    return noise * (depth / middle) ** 2 + _FLOOR * depth
 
 
 def noise_of(depth: Float32[Tensor, "h w"]) -> float:
@@ -89,6 +106,7 @@ def noise_of(depth: Float32[Tensor, "h w"]) -> float:
         both = (a > 0) & (b > 0) & (c > 0)
         found.append((a - 2 * b + c).abs()[both])
     bends = torch.cat(found) if found else depth.new_zeros(0)
+    bends = bends[:: max(1, len(bends) // _FEW)]
     if len(bends) < 10:
         return 0.0
     kept = bends.sort().values[: int(0.9 * len(bends))]
@@ -138,44 +156,39 @@ def _spread(image: Tensor, reach: int) -> Tensor:
     """The largest value within ``reach`` pixels."""
     if reach < 1:
         return image
-    return max_pool2d(image[None, None], 2 * reach + 1, stride=1, padding=reach)[0, 0]
+    side = 2 * reach + 1
+    rows = max_pool2d(image[None, None], (1, side), stride=1, padding=(0, reach))
+    return max_pool2d(rows, (side, 1), stride=1, padding=(reach, 0))[0, 0]
 
 
-def _factor(middle: float, noise: float, focal: float, voxel: float) -> int:
+def _factor(fine: WeighedDepth, voxel: float) -> int:
     """Pixels to average along each side."""
-    per_voxel = voxel * focal / middle
+    per_voxel = voxel * min(fine.camera.fx, fine.camera.fy) / fine.middle
+    noise = fine.noise + _FLOOR * fine.middle
     quiet = noise / (_QUIET * voxel)  # averaging n x n pixels divides the noise by n
     return max(1, round(min(max(_SHARE * per_voxel, quiet), _WIDEST * per_voxel)))
 
 
-def _reduced(
-    sensed: SensedDepth,
-    weight: Tensor,
-    noise: Tensor,
-    factor: int,
-    voxel: float,
-    config: DepthConfig,
-) -> TrustedMap | None:
-    rows, columns = (n // factor for n in weight.shape)
+def reduced(fine: WeighedDepth, voxel: float, config: DepthConfig) -> TrustedMap | None:
+    """Average a depth map over the cells of a grid; ``None`` if it is too small.
+
+    Args:
+        fine: The pixels and their weights.
+        voxel: Side of a grid cell in world units.
+        config: What to distrust.
+    """
+    factor = _factor(fine, voxel)
+    rows, columns = (n // factor for n in fine.weight.shape)
     if min(rows, columns) < 2:
         return None
     height, width = rows * factor, columns * factor
-    old = sensed.camera
-    camera = Camera(
-        columns,
-        rows,
-        old.fx / factor,
-        old.fy / factor,
-        old.cx / factor,
-        old.cy / factor,
-        old.camera_from_world,
-    )
-    weight = weight[:height, :width]
+    camera = _camera(fine.camera, columns, rows, factor)
+    weight = fine.weight[:height, :width]
     total = _mean(weight, factor)
     share = total.clamp(min=1e-12)
-    depth = _mean(weight * sensed.depth[:height, :width], factor) / share
+    depth = _mean(weight * fine.depth[:height, :width], factor) / share
     known = total > 0.25
-    sigma = _mean(weight * noise[:height, :width], factor) / share / (factor * share.sqrt())
+    sigma = _sigma(depth, fine.noise, fine.middle) / (factor * share.sqrt())
     sigma = (sigma + _FLOOR * depth) / voxel
     across, down = _slope(depth, known, 1), _slope(depth, known, 0)
     depth = depth - _offset(weight, factor, 1) / share * across
@@ -187,6 +200,18 @@ def _reduced(
         low = config.min_cosine
         trust = trust * ((cosine - low) / max(_FRONTAL - low, 1e-3)).clamp(0, 1)
     return TrustedMap(torch.stack([depth / voxel, slope, trust], -1).contiguous(), camera)
+
+
+def _camera(old: Camera, columns: int, rows: int, factor: int) -> Camera:
+    return Camera(
+        columns,
+        rows,
+        old.fx / factor,
+        old.fy / factor,
+        old.cx / factor,
+        old.cy / factor,
+        old.camera_from_world,
+    )
 
 
 def _mean(image: Tensor, factor: int) -> Tensor:
