@@ -142,6 +142,7 @@ class VolumeConfig:
     epsilon: float = 3e-4
     """Gradients well below this move nothing."""
     depth: DepthConfig = field(default_factory=DepthConfig)
+    """What measured depth is worth."""
     mask_outliers: int = 0
     """How many masks may be wrong about any one point."""
     seed: int = 0
