@@ -203,6 +203,23 @@ def test_every_view_gets_the_scale_it_needs():
     assert evidence.alignment.after < 0.3 * evidence.alignment.before
 
 
+def test_a_scale_that_the_views_cannot_show_is_not_made_up():
+    # All look from nearly one place, so each scale fits as well as any other.
+    place = next(cameras())
+    taken = []
+    for number in range(6):
+        pose = place.camera_from_world.copy()
+        pose[:3, 3] += 0.005 * number
+        camera = replace(place, camera_from_world=pose)
+        depth = ball(camera)
+        seen = noise.sense(depth, "kinect", camera.fx, np.random.default_rng(number))
+        mask, rgb = np.where(depth > 0, 255, 0).astype(np.uint8), np.zeros((SIZE, SIZE, 3))
+        taken.append(Photo(f"{number}", camera, rgb.astype(np.uint8), mask, seen))
+    evidence = measure_depth(taken, BOX, DepthConfig(), device=CPU)
+    if evidence.alignment is not None:
+        assert abs(np.mean(evidence.alignment.scale) - 1) < 1e-3
+
+
 def test_maps_that_agree_are_left_alone():
     evidence = measure_depth(photos("block"), BOX, DepthConfig(), device=CPU)
     if evidence.alignment is not None:

@@ -17,12 +17,26 @@ from PIL import Image, UnidentifiedImageError
 from photocast.errors import CaptureError
 from photocast.formats.images import MAX_SIDE
 
-__all__ = ["DEPTH_SUFFIXES", "read_confidence", "read_depth"]
+__all__ = ["DEPTH_SUFFIXES", "is_depth", "read_confidence", "read_depth"]
 
 DEPTH_SUFFIXES = (".exr", ".npy", ".tif", ".tiff", ".pfm", ".bin", ".png")
 """In the order in which they are looked for: exact formats first."""
 _MILLIMETRE = 0.001
 _NOTHING = 65504.0  # the largest half float; renderers write it, or more, where nothing is
+
+
+def is_depth(path: Path) -> bool:
+    """Whether a file may be depth by its header: pictures of depth, in 8 bits or colour, are not.
+
+    A damaged file counts, so that it is named when it is read.
+    """
+    if path.suffix.lower() not in (".png", ".tif", ".tiff"):
+        return path.suffix.lower() in DEPTH_SUFFIXES
+    try:
+        with Image.open(path) as image:
+            return image.mode.startswith("I") or image.mode == "F"
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return True
 
 
 def read_depth(path: Path, scale: float | None = None) -> NDArray[np.float32]:

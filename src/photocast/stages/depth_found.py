@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from photocast.data import View
-from photocast.formats.depth_maps import DEPTH_SUFFIXES
+from photocast.formats.depth_maps import DEPTH_SUFFIXES, is_depth
 
 __all__ = ["find_depth"]
 
@@ -18,13 +18,16 @@ _CONFIDENCE = ("confidence", "depth_confidence")
 def find_depth(root: Path, views: Sequence[View]) -> tuple[View, ...]:
     """Add the files of the folders ``depth`` and ``confidence``, by the photos' stems.
 
-    What a camera file names itself is kept. A photo without a depth map is used all the same.
+    What a camera file names itself is kept. A photo without a depth map is used all the same, and
+    so is one whose file there is only a picture of depth.
     """
     depth, sure = _folder(root, _DEPTH), _folder(root, _CONFIDENCE)
     named = any(view.depth_path for view in views)
     found = []
     for view in views:
-        path = view.depth_path if named else _of(view, depth)
+        path = view.depth_path
+        if not named and (other := _of(view, depth)) and is_depth(other):
+            path = other
         confidence = view.confidence_path or (_of(view, sure) if path else None)
         found.append(replace(view, depth_path=path, confidence_path=confidence))
     return tuple(found)

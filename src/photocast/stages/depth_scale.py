@@ -24,6 +24,7 @@ _PASSES = 3
 _ROUNDS = 4  # of reweighting, in each pass
 _LIKELY_SCALE = 0.02  # sensors are calibrated about this well
 _LIKELY_SHIFT = 1.0  # [voxel]
+_SHARED = 200.0  # neighbouring votes share their errors: so many count as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,9 @@ def _solve(votes: Tensor, slope: Tensor, depth: Tensor, weight: Tensor, *, shift
             for j, right in enumerate(blocks):
                 diagonal = (agree * left * right).sum(1)
                 full[i * count : (i + 1) * count, j * count : (j + 1) * count] = diagonal.diag()
-        full = full - (rows / total) @ rows.T + prior.diag()
+        variance = (agree * (moved - middle) ** 2).sum() / agree.sum().clamp(min=1e-12)
+        firm = _SHARED * variance.clamp(min=1e-4)
+        full = full - (rows / total) @ rows.T + firm * prior.diag()
         mean = (agree * votes).sum(0) / total
         right = (rows * (votes - mean).repeat(len(blocks), 1)).sum(1)
         found = -torch.linalg.solve(full.double(), right.double()).to(votes)

@@ -212,6 +212,19 @@ def test_a_stated_unit_holds_for_every_kind_of_file(layout, cameras, draw):
     np.testing.assert_allclose(photo.depth, draw(written.cameras[0])[1], rtol=1e-5)
 
 
+def test_pictures_of_depth_are_not_taken_for_depth(layout, cameras):
+    written = layout(cameras(6))
+    written.nerfstudio()
+    (written.root / "depth").mkdir()
+    for i in range(6):
+        Image.new("L" if i % 2 else "RGB", (64, 48)).save(
+            written.root / "depth" / f"view_{i:03d}.png"
+        )
+    capture = read_capture(written.root)
+    assert [view.depth_path for view in capture.views] == [None] * 6
+    assert not any("depth" in text for text in capture.warnings)
+
+
 def test_depth_much_larger_than_the_photo_is_reduced(layout, cameras, draw):
     written = layout(cameras(3))
     written.nerfstudio()
