@@ -27,7 +27,7 @@ __all__ = ["BAND", "DepthEvidence", "Fused", "measure_depth"]
 BAND = 3.0
 """Measured distances are kept within this many voxels of the surface."""
 _COARSE = 64  # grid vertices along the box while the maps are aligned
-_WORTH = 0.98  # a correction that leaves more than this of the disagreement is not made
+_WORTH = 0.95  # a correction that leaves more than this of the disagreement is not made
 _IN_BOX = 0.1  # share of the object's pixels that must fall into the box
 _log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ _PASSES = 3
 _ROUNDS = 4  # of reweighting, in each pass
 _LIKELY_SCALE = 0.02  # sensors are calibrated about this well
 _LIKELY_SHIFT = 1.0  # [voxel]
-_SHARED = 200.0  # neighbouring votes share their errors: so many count as one
+_SHARED = 2000.0  # neighbouring votes share their errors: so many count as one
 
 
 @dataclass(frozen=True, slots=True)
