@@ -13,6 +13,7 @@ import pytest
 from photocast import config
 from photocast.config import (
     PRESETS,
+    DepthConfig,
     MeshConfig,
     OptimizeConfig,
     ReconstructConfig,
@@ -35,6 +36,12 @@ BAD = [
     (VolumeConfig, {"rays_per_step": 0}, "rays_per_step"),
     (VolumeConfig, {"mask_outliers": 4}, "mask_outliers"),
     (VolumeConfig, {"sharpness": (0.0, 4.0)}, "sharpness"),
+    (DepthConfig, {"weight": (0.1, 0.0)}, "positive"),
+    (DepthConfig, {"edge": -1}, "0 to 64"),
+    (DepthConfig, {"robust": 0.0}, "0.001"),
+    (DepthConfig, {"min_support": 0.0}, "1e-06"),
+    (DepthConfig, {"min_cosine": 0.5}, "0.45"),
+    (DepthConfig, {"fit_scale": "shift"}, "none, scale or scale_shift"),
     (MeshConfig, {"face_count": 99}, "100"),
     (RefineConfig, {"epochs": -1}, "epochs"),
     (RefineConfig, {"batch": 0}, "batch"),

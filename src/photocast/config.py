@@ -13,6 +13,7 @@ from photocast.errors import ConfigError
 __all__ = [
     "AppearanceConfig",
     "CarveConfig",
+    "DepthConfig",
     "MeshConfig",
     "OptimizeConfig",
     "ReconstructConfig",
@@ -104,6 +105,45 @@ class CarveConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DepthConfig:
+    """How measured depth takes part, where the capture has any."""
+
+    weight: tuple[float, float] = (0.1, 0.01)
+    """Weight that ties the field to measured places, at the start and the end of the fit: depth
+    leads first, and the photos have the last word."""
+    robust: float = 1.0
+    """Views that differ from the others by well more than this count for little [voxel]."""
+    min_support: float = 0.5
+    """Least sum of agreeing views that shows a surface or empty space; one view that looks
+    frontally and surely counts 1, at an angle, at an edge or noisily less."""
+    edge: int = 2
+    """Distrust this many pixels along outlines, where sensors make points in mid-air [px]; 0
+    trusts all."""
+    min_cosine: float = 0.15
+    """Leave out depth that sees the surface flatter than this cosine; 0 trusts all alike."""
+    fit_scale: Literal["none", "scale", "scale_shift"] = "scale"
+    """Correct each depth map's scale, or scale and shift, where that makes the maps agree."""
+
+    def __post_init__(self) -> None:
+        if min(self.weight) <= 0:
+            raise ConfigError(f"depth.weight = {self.weight}: must be positive.")
+        limits = {
+            "robust": (1e-3, 1e9),
+            "min_support": (1e-6, 1e3),
+            "edge": (0, 64),
+            "min_cosine": (0.0, 0.45),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"depth.{name} = {value}: must be from {low} to {high}.")
+        if self.fit_scale not in ("none", "scale", "scale_shift"):
+            raise ConfigError(
+                f"depth.fit_scale = {self.fit_scale!r}: must be none, scale or scale_shift."
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class VolumeConfig:
     """How a signed-distance grid is fitted to the photos by volume rendering."""
 
@@ -135,11 +175,11 @@ class VolumeConfig:
     """Step sizes at the end of a level, relative to its start."""
     epsilon: float = 3e-4
     """Gradients well below this move nothing."""
-    depth: float = 0.05
-    """Weight that ties the field to measured depth, where there is any."""
+    depth: DepthConfig = field(default_factory=DepthConfig)
+    """What measured depth is worth."""
     carve: CarveConfig = field(default_factory=CarveConfig)
     """Before the first level, where photos have no depth."""
-    shiny: bool = True
+    shiny: bool = False
     """Let colours depend on the view while the shape is found, so that highlights dent it less."""
     mask_outliers: int = 0
     """How many masks may be wrong about any one point."""

@@ -114,7 +114,7 @@ def _input_files(capture: Capture) -> list[Path]:
     paths = [
         path
         for view in capture.views
-        for path in (view.image_path, view.mask_path, view.depth_path)
+        for path in (view.image_path, view.mask_path, view.depth_path, view.confidence_path)
         if path is not None
     ]
     return list(dict.fromkeys(paths))

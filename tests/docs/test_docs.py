@@ -108,7 +108,7 @@ def _texts(node: ast.expr) -> set[str]:
     if isinstance(node, ast.JoinedStr):
         pattern = "".join(v.value if isinstance(v, ast.Constant) else "*" for v in node.values)
         assert pattern == "capture.*_missing", f"say in this test what {pattern} stands for"
-        return {"capture.mask_missing", "capture.depth_missing"}
+        return {f"capture.{kind}_missing" for kind in ("mask", "depth", "confidence")}
     return set()
 
 

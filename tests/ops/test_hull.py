@@ -24,7 +24,7 @@ def looking_at_origin(direction, size=96, distance=4.0):
     return Camera(size, size, 1.5 * size, 1.5 * size, size / 2, size / 2, pose)
 
 
-def sphere_photo(direction, radius=0.6, size=96, depth=False):
+def sphere_photo(direction, radius=0.6, size=96):
     camera = looking_at_origin(direction, size)
     rows, columns = np.mgrid[:size, :size] + 0.5
     rays = np.stack([(columns - camera.cx) / camera.fx, (rows - camera.cy) / camera.fy], -1)
@@ -32,10 +32,9 @@ def sphere_photo(direction, radius=0.6, size=96, depth=False):
     center = np.array([0, 0, 4.0])
     b, a, c = rays @ center, (rays**2).sum(-1), center @ center - radius**2
     hit = b**2 - a * c
-    z = np.where(hit > 0, (b - np.sqrt(np.maximum(hit, 0))) / a, 0).astype(np.float32)
     mask = np.where(hit > 0, 255, 0).astype(np.uint8)
     rgb = np.full((size, size, 3), 128, np.uint8)
-    return Photo(str(direction), camera, rgb, mask, z if depth else None)
+    return Photo(str(direction), camera, rgb, mask)
 
 
 DIRECTIONS = [
@@ -51,7 +50,7 @@ def radii(frame):
 
 def test_carving_matches_the_twin():
     frame = GridFrame.around(BOX, 20)
-    views = _silhouettes([sphere_photo(d) for d in DIRECTIONS[:5]], frame, CPU, False)
+    views = _silhouettes([sphere_photo(d) for d in DIRECTIONS[:5]], frame, CPU)
     for outliers in (0, 2):
         fast = carve(views, frame.size, outliers=outliers, min_views=2)
         slow = carve_twin(views, frame.size, outliers=outliers, min_views=2)
@@ -67,21 +66,6 @@ def test_the_hull_of_a_sphere_is_nearly_the_sphere():
     assert (distance - true)[near].max() < 0.6
     assert (distance - true)[near].min() > -2.0
     assert (distance - true)[near].abs().mean() < 0.6
-
-
-def test_depth_carves_what_silhouettes_cannot():
-    frame = GridFrame.around(BOX, 48)
-    two = [sphere_photo(d, depth=True) for d in [(1, 0, 0), (-1, 0, 0), (0, 1, 0)]]
-    with_depth = hull_distance(two, frame, device=CPU)
-    without = hull_distance(two, frame, device=CPU, use_depth=False)
-    solid = (radii(frame) < 0.6).sum()
-    assert (without < 0).sum() > 1.15 * solid
-    assert abs(int((with_depth < 0).sum()) - int(solid)) < abs(
-        int((without < 0).sum()) - int(solid)
-    )
-    surface = (radii(frame) - 0.6).abs() < 0.02
-    facing = with_depth[surface].abs().median()
-    assert facing < 1.0
 
 
 def test_one_bad_mask_is_tolerated_if_asked_for():

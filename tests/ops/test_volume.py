@@ -152,7 +152,8 @@ def test_a_spoiled_gradient_moves_nothing():
 def test_measured_distances_pull_the_surface():
     values = sphere_values(radius=3.5)
     measured = values[..., 3] + 0.8  # a smaller sphere
-    grid = VolumeGrid(values.clone(), measured=measured.contiguous())
+    anchor = torch.stack([measured, torch.ones_like(measured)], -1)
+    grid = VolumeGrid(values.clone(), measured=anchor)
     before = (grid.values[..., 3] - measured).abs()
     for i in range(30):
         grid.train(

@@ -103,6 +103,7 @@ def test_the_digest_changes_with_everything_a_photo_says(photograph, textured_sp
         replace(photo, mask=None),
         replace(photo, depth=depth),
         replace(photo, depth=depth * 2),
+        replace(photo, depth=depth, depth_confidence=np.ones(depth.shape, np.uint8)),
         replace(photo, camera=replace(photo.camera, cx=photo.camera.cx + 1e-9)),
         replace(photo, camera=replace(photo.camera, camera_from_world=pose)),
     ]

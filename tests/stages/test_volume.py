@@ -9,7 +9,7 @@ import pytest
 import torch
 import trimesh
 
-from photocast.config import MeshConfig, VolumeConfig
+from photocast.config import DepthConfig, MeshConfig, VolumeConfig
 from photocast.data import Mesh
 from photocast.errors import Cancelled
 from photocast.geometry.level_set import level_set
@@ -48,7 +48,7 @@ def fit(photos, box=BOX, progress=silent, **settings):
 
 def hull(photos, frame):
     values = torch.zeros(*frame.size, 4)
-    values[..., 3] = hull_distance(photos, frame, device=CPU, use_depth=False).clamp(-BAND, BAND)
+    values[..., 3] = hull_distance(photos, frame, device=CPU).clamp(-BAND, BAND)
     return Volume(values, frame)
 
 
@@ -109,6 +109,21 @@ def test_depth_that_is_not_a_number_spoils_nothing(photograph):
     volume = fit(photos, BOWL_BOX, steps=(20, 20))
     assert torch.isfinite(volume.values).all()
     assert chamfer(volume, bowl()) < 0.008
+
+
+def test_the_photos_have_the_last_word_over_depth_that_all_views_get_wrong(photograph):
+    photos = [
+        replace(photo, depth=np.where(photo.depth > 0, photo.depth + 0.06, 0).astype(np.float32))
+        for photo in photograph(sphere(), count=16, depth=True)
+    ]
+
+    def off(*weight):
+        depth = DepthConfig(fit_scale="none", weight=weight)
+        return chamfer(fit(photos, steps=(60, 60), depth=depth), sphere())
+
+    fading, stubborn = off(0.1, 0.01), off(10.0, 10.0)
+    assert fading < 0.011
+    assert stubborn > 1.4 * fading
 
 
 def test_the_same_seed_gives_bit_equal_grids_and_another_seed_others(photograph):

@@ -28,8 +28,10 @@ class View:
     mask_path: Path | None = None
     """Mask file of the same view, where the capture has one."""
     depth_path: Path | None = None
-    depth_scale: float = 0.001
-    """World units per stored depth unit."""
+    depth_scale: float | None = None
+    """World units per stored depth unit; ``None``: 0.001 for integers, 1 for floating point."""
+    confidence_path: Path | None = None
+    """How sure the sensor is of its depth, where the capture says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,4 +67,7 @@ class Photo:
     mask: NDArray[np.uint8] | None
     """Coverage 0..255, (h, w); ``None`` if the capture has no masks."""
     depth: NDArray[np.float32] | None = None
-    """Distance along the viewing axis in world units, (h, w); 0 where unknown."""
+    """Distance along the viewing axis in world units, 0 where unknown; (h, w) of any size, over the
+    photo's whole field: its camera is ``camera.resized(w, h)``."""
+    depth_confidence: NDArray[np.uint8] | None = None
+    """Trust in ``depth``, 0..255, of the same size; ``None`` trusts all alike."""

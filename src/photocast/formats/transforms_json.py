@@ -29,7 +29,8 @@ from photocast.geometry.frames import OPENCV_FROM_OPENGL, invert_rigid, nearest_
 
 __all__ = ["find_transforms", "read_transforms"]
 
-_DEFAULT_DEPTH_SCALE = 0.001  # nerfstudio: millimetres
+_UNITS = {"m": 1.0, "metre": 1.0, "meter": 1.0, "cm": 0.01, "mm": 0.001, "millimetre": 0.001}
+_UNITS["millimeter"] = 0.001
 _PERSPECTIVE = {"OPENCV", "PINHOLE", "SIMPLE_PINHOLE", "SIMPLE_RADIAL", "RADIAL", "PERSPECTIVE"}
 _FISHEYE = {"OPENCV_FISHEYE", "FISHEYE"}
 
@@ -163,20 +164,31 @@ def _view(
     )
     depth = frame.get("depth_file_path") or frame.get("depth_path")
     mask = frame.get("mask_path") or frame.get("mask_file_path")
-    stored = _number(path, {**data, **frame}, "integer_depth_scale", _DEFAULT_DEPTH_SCALE)
-    if stored is None or not 0 < stored < math.inf:
-        raise CaptureError(
-            f"{path.name}: integer_depth_scale is {stored}; a positive number is needed.",
-            code="capture.camera_file",
-        )
+    sure = frame.get("confidence_path") or frame.get("depth_confidence_path")
     return View(
         name=name,
         image_path=photo,
         camera=camera,
         mask_path=_optional_file(root, mask, path, "mask"),
         depth_path=_optional_file(root, depth, path, "depth"),
-        depth_scale=stored,
+        depth_scale=_depth_scale(path, {**data, **frame}),
+        confidence_path=_optional_file(root, sure, path, "confidence"),
     )
+
+
+def _depth_scale(path: Path, data: Json) -> float | None:
+    """World units per stored unit, where the file says so."""
+    unit = data.get("depth_unit")
+    if isinstance(unit, str) and unit.lower() in _UNITS:
+        return _UNITS[unit.lower()]
+    key = "integer_depth_scale" if unit is None else "depth_unit"
+    stored = _number(path, data, key)
+    if stored is not None and not 0 < stored < math.inf:
+        raise CaptureError(
+            f"{path.name}: {key} is {stored}; a positive number is needed.",
+            code="capture.camera_file",
+        )
+    return stored
 
 
 def _optional_file(root: Path, name: Any, file: Path, kind: str) -> Path | None:

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Signed distance of grid vertices to the visual hull and to measured depth."""
+"""Signed distance of grid vertices to the visual hull."""
 
 import warp as wp
 
@@ -10,7 +10,6 @@ class Silhouettes:
     """Per view: a map of signed distances to the mask's edge [px], positive outside."""
 
     distance: wp.array(dtype=wp.float32)  # all maps, flat
-    depth: wp.array(dtype=wp.float32)  # same layout, grid units (voxels); 0 unknown; or empty
     first: wp.array(dtype=wp.int64)
     width: wp.array(dtype=wp.int32)
     height: wp.array(dtype=wp.int32)
@@ -42,14 +41,12 @@ def carve(
     first: int,
     rank: int,
     min_views: int,
-    truncation: float,
     distance: wp.array(dtype=wp.float32),
 ):
     """Signed distance [voxel] of each grid vertex, positive outside.
 
     The hull is where every view's cone agrees, so its distance is the largest over the views; with
-    ``rank`` r the r-th largest counts, which lets r views be wrong. Depth votes: a vertex more than
-    ``truncation`` in front of a measured surface is empty; within it the mean distance counts.
+    ``rank`` r the r-th largest counts, which lets r views be wrong.
     """
     i = first + wp.tid()
     z = i % nz
@@ -58,9 +55,6 @@ def carve(
     p = wp.vec4(float(x), float(y), float(z), 1.0)
     top = wp.vec4(-1.0e6)  # the four largest, in falling order
     seen = int(0)
-    near_sum = float(0.0)
-    near_weight = float(0.0)
-    free = int(0)
     for v in range(views.first.shape[0]):
         q = views.camera_from_grid[v] * p
         if q[2] > 1.0e-3:
@@ -80,22 +74,7 @@ def carve(
                     top = wp.vec4(top[0], top[1], d, top[2])
                 elif d > top[3]:
                     top[3] = d
-                if views.depth.shape[0] > 0:
-                    at = views.first[v] + wp.int64(int(py) * w + int(px))
-                    measured = views.depth[at]
-                    if measured > 0.0:
-                        gap = measured - q[2]  # positive in front of the surface
-                        if gap > truncation:
-                            free += 1
-                        elif gap > -truncation:
-                            near_sum += gap
-                            near_weight += 1.0
     s = float(1.0e6)
     if seen >= min_views:
         s = top[wp.min(rank, 3)]
-        if views.depth.shape[0] > 0:
-            if near_weight > 0.0 and (near_weight >= 2.0 or free <= 1):
-                s = wp.max(s, near_sum / near_weight)
-            elif free > 1:
-                s = wp.max(s, truncation)
     distance[i] = s

@@ -539,7 +539,7 @@ def regularize(
     active: wp.array(dtype=wp.int32),
     first: int,
     step: Step,
-    measured: wp.array(dtype=wp.float32),
+    measured: wp.array(dtype=wp.vec2),  # distance [voxel], firmness 0..1
     prior: wp.array(dtype=wp.vec4),
 ):
     """Gradient of the smoothness terms at each active grid vertex, written to ``prior``.
@@ -584,9 +584,10 @@ def regularize(
                 eikonal += (length - 1.0) * g[axis] / length * float(-shift)
     anchor = float(0.0)
     if measured.shape[0] > 0:
-        target = measured[index]
-        if wp.abs(target) < step.band:  # else not measured
-            anchor = step.anchor * (here[3] - target)
+        # Geman-McClure with a scale of one voxel: places that the photos deny let go
+        target = wp.clamp(measured[index][0], -step.band, step.band)
+        off = here[3] - target
+        anchor = step.anchor * measured[index][1] * off / ((1.0 + off * off) * (1.0 + off * off))
     prior[n] = wp.vec4(
         step.smooth_color * rough[0],
         step.smooth_color * rough[1],

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Signed distance of grid vertices to the visual hull, and to measured depth.
+"""Signed distance of grid vertices to the visual hull.
 
 Not differentiable: it only starts a reconstruction. Twin: :func:`carve_twin`.
 """
@@ -27,8 +27,6 @@ class Silhouettes:
 
     distance: Float32[Tensor, " pixel"]
     """To the mask's edge [px], positive outside."""
-    depth: Float32[Tensor, " depth"]
-    """Along the viewing axis [voxel], 0 unknown; same layout, or empty."""
     first: Int64[Tensor, " view"]
     width: Int32[Tensor, " view"]
     height: Int32[Tensor, " view"]
@@ -44,26 +42,23 @@ def carve(
     *,
     outliers: int = 0,
     min_views: int = 1,
-    truncation: float = 3.0,
 ) -> Float32[Tensor, "nx ny nz"]:
     """Signed distance [voxel] of each grid vertex, positive outside.
 
     The hull is where all cones agree, so the largest distance over the views counts. Views in
-    which a vertex lies outside the image say nothing. Where depth is given, its mean within the
-    truncation counts too if it lies further out (Curless & Levoy 1996, section 3).
+    which a vertex lies outside the image say nothing.
 
     Args:
         views: Where the object is in each photo.
         size: Grid vertices along x, y, z.
         outliers: This many views may be wrong at any vertex, at most 3.
         min_views: A vertex seen by fewer views is outside.
-        truncation: How far from a measured depth its distance is trusted [voxel].
     """
     device = views.distance.device
     out = torch.empty(size, device=device)
     struct = _struct(views)
     parts = [
-        (b - a, [struct, size[1], size[2], a, outliers, min_views, truncation, out.view(-1)])
+        (b - a, [struct, size[1], size[2], a, outliers, min_views, out.view(-1)])
         for a, b in split(out.numel(), part_count(device))
     ]
     launch_parts(kernels.carve, parts, device)
@@ -74,7 +69,7 @@ def _struct(views: Silhouettes) -> Any:
     import warp as wp
 
     s = kernels.Silhouettes()
-    s.distance, s.depth = as_array(views.distance), as_array(views.depth)
+    s.distance = as_array(views.distance)
     s.first, s.width, s.height = (
         as_array(views.first),
         as_array(views.width),
@@ -88,7 +83,7 @@ def _struct(views: Silhouettes) -> Any:
 def carve_twin(
     views: Silhouettes, size: tuple[int, int, int], *, outliers: int = 0, min_views: int = 1
 ) -> Float32[Tensor, "nx ny nz"]:
-    """The specification for silhouettes: plain torch, no depth."""
+    """The specification: plain torch."""
     axes = [torch.arange(n, dtype=torch.float32) for n in size]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).view(-1, 3)
     points = torch.cat([points, torch.ones(len(points), 1)], 1)

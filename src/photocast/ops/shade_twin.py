@@ -28,7 +28,8 @@ def shade_twin(
     corners, spots = (f.long()[points.face.long()] for f in (layout.faces, layout.uv_faces))
 
     def spread(values: Tensor, index: Tensor, w: Tensor = weights) -> Tensor:
-        return torch.einsum("sk,sk...->s...", w, values.to(kind)[index])
+        mixed: Tensor = torch.einsum("sk,sk...->s...", w, values.to(kind)[index])
+        return mixed
 
     uv = spread(layout.uvs, spots)
     tangent = spread(layout.tangents, spots, weights.detach())

@@ -100,7 +100,7 @@ class VolumeGrid:
         self,
         values: Float32[Tensor, "nx ny nz 4"],
         *,
-        measured: Float32[Tensor, "nx ny nz"] | None = None,
+        measured: Float32[Tensor, "nx ny nz 2"] | None = None,
         step: float = 0.7,
         shiny: bool = False,
         soft: bool = False,
@@ -109,7 +109,7 @@ class VolumeGrid:
 
         Args:
             values: (r, g, b, signed distance).
-            measured: Distances known from depth [voxel]; beyond the band means unknown.
+            measured: Distances known from depth [voxel], and how firmly each holds, 0..1.
             step: Distance between samples on a ray [voxel].
             shiny: Let colours depend on the view, so that highlights leave the shape alone.
             soft: The fourth number is minus the logarithm of a density [1/voxel], no distance.
@@ -117,7 +117,8 @@ class VolumeGrid:
         if values.ndim != 4 or values.shape[-1] != 4 or min(values.shape[:3]) < 2:
             raise ValueError(f"values has shape {tuple(values.shape)}; (nx, ny, nz, 4) is needed.")
         self.values = values.contiguous()
-        self.measured = torch.zeros(0, device=values.device) if measured is None else measured
+        none = torch.zeros(0, 2, device=values.device)
+        self.measured = none if measured is None else measured.view(-1, 2).contiguous()
         self.step, self.soft = step, soft
         device = values.device
         count = values[..., 0].numel()
@@ -253,7 +254,7 @@ class VolumeGrid:
         step.anchor = adam.anchor
         step.smooth_color, step.band = adam.smooth_color, adam.band
         prior = torch.empty(len(self.active), 4, device=self.device)
-        measured = self.measured.view(-1)
+        measured = (self.measured, wp.vec2)
         ranges = split(len(self.active), part_count(self.device))
         launch_parts(
             kernels.regularize,

@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Start from what silhouettes and depth already say about the shape."""
+"""Start from what silhouettes already say about the shape."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -31,18 +31,16 @@ def hull_distance(
     *,
     device: torch.device,
     outliers: int = 0,
-    use_depth: bool = True,
 ) -> Float32[Tensor, "nx ny nz"]:
-    """Signed distance [voxel] to the visual hull, cut by measured depth where there is any.
+    """Signed distance [voxel] to the visual hull.
 
     Args:
         photos: A photo without a mask counts as all object.
         frame: Where to compute it.
         device: Where to compute it.
         outliers: How many masks may be wrong at any place.
-        use_depth: Whether depth maps take part.
     """
-    return carve(_silhouettes(photos, frame, device, use_depth), frame.size, outliers=outliers)
+    return carve(_silhouettes(photos, frame, device), frame.size, outliers=outliers)
 
 
 def tighten(
@@ -55,7 +53,7 @@ def tighten(
     """
     frame = GridFrame.around(box, _PROBE, margin=1)
     photos = [_reduced(photo) for photo in photos]
-    inside = hull_distance(photos, frame, device=device, outliers=outliers, use_depth=False) < 0.5
+    inside = hull_distance(photos, frame, device=device, outliers=outliers) < 0.5
     if not bool(inside.any()):
         raise CaptureError(
             f"No point lies inside all {len(photos)} masks, so masks and cameras disagree. "
@@ -80,20 +78,13 @@ def _reduced(photo: Photo) -> Photo:
     return replace(photo, camera=camera.resized(*size), mask=mask, rgb=blank, depth=None)
 
 
-def _silhouettes(
-    photos: Sequence[Photo], frame: GridFrame, device: torch.device, use_depth: bool
-) -> Silhouettes:
-    with_depth = use_depth and any(photo.depth is not None for photo in photos)
-    depths, starts, poses, intrinsics = [], [0], [], []
+def _silhouettes(photos: Sequence[Photo], frame: GridFrame, device: torch.device) -> Silhouettes:
+    starts, poses, intrinsics = [0], [], []
     with ThreadPoolExecutor(cpu_threads(), thread_name_prefix="photocast-hull") as pool:
         distances = list(pool.map(lambda photo: _edge_distance(photo).ravel(), photos))
     for photo in photos:
         camera = photo.camera
         starts.append(starts[-1] + camera.width * camera.height)
-        if with_depth:
-            empty = np.zeros((camera.height, camera.width), np.float32)
-            depth = photo.depth if photo.depth is not None else empty
-            depths.append((depth / frame.voxel).astype(np.float32).ravel())
         pose = np.eye(4)
         rotation = camera.camera_from_world[:3, :3]
         pose[:3, :3] = rotation
@@ -101,10 +92,8 @@ def _silhouettes(
         poses.append(pose)
         intrinsics.append([camera.fx, camera.fy, camera.cx, camera.cy])
     cameras = [photo.camera for photo in photos]
-    no_depth = np.zeros(0, np.float32)
     return Silhouettes(
         distance=torch.from_numpy(np.concatenate(distances)).to(device),
-        depth=torch.from_numpy(np.concatenate(depths) if depths else no_depth).to(device),
         first=torch.tensor(starts[:-1], device=device),
         width=torch.tensor([c.width for c in cameras], dtype=torch.int32, device=device),
         height=torch.tensor([c.height for c in cameras], dtype=torch.int32, device=device),

@@ -11,12 +11,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from photocast.data import Capture, Photo, View
+from photocast.data import Camera, Capture, Photo, View
 from photocast.data.capture import MaskSource
 from photocast.errors import CameraError, CaptureError
 from photocast.formats.camera_file import CameraFile, list_photos
 from photocast.formats.colmap import find_colmap, read_colmap
-from photocast.formats.depth_maps import read_depth
+from photocast.formats.depth_maps import read_confidence, read_depth
 from photocast.formats.idr import find_idr, read_idr
 from photocast.formats.images import image_orientation, read_mask, read_photo
 from photocast.formats.llff import find_llff, read_llff
@@ -26,6 +26,7 @@ from photocast.geometry.frames import look_at_point, upright_axis, world_up
 from photocast.ops._launch import cpu_threads
 from photocast.progress import Progress, silent
 from photocast.stages.consistency import object_box
+from photocast.stages.depth_found import find_depth
 from photocast.stages.mask import (
     background_labels,
     background_mask,
@@ -36,6 +37,7 @@ from photocast.stages.mask_vote import Labels, settle
 from photocast.stages.masks_found import MIN_VIEWS, find_masks
 from photocast.stages.undistort import (
     pinhole_of,
+    resample_confidence,
     resample_coverage,
     resample_depth,
     resample_rgb,
@@ -46,6 +48,7 @@ __all__ = ["decode_photos", "hold_out_every", "read_capture"]
 
 _EXACTLY_LEVEL = 0.03
 _PIXELS_IN_WORK = 1 << 27  # about 2 GB where photos are also made smaller, in linear light
+_DEPTH_SIDE = 1024  # depth maps up to this size are kept whole [px]
 MIN_VOTERS = 8  # photos below which masks are not put to the vote
 
 
@@ -73,6 +76,9 @@ def read_capture(folder: Path) -> Capture:
         warnings.append(f"Cameras are read from {file.path.name}; {', '.join(ignored)} is ignored.")
     views, source, mask_warnings = find_masks(root, file.views)
     tests, _, _ = find_masks(root, file.test_views)
+    named = any(view.depth_path for view in views)
+    views, tests = find_depth(root, views), find_depth(root, tests)
+    warnings += _depth_warning(file, views) if not named else []
     views, tests = _named_apart(root, views, tests)
     warnings += mask_warnings
     warnings += _orientation_warning(views)
@@ -207,18 +213,39 @@ def _decode(view: View, mask_source: MaskSource, max_size: int | None) -> Photo:
     alpha = alpha if mask_source == "alpha" else None
     colour = resample_rgb(rgb, alpha, camera, target)
     stored = _stored_mask(view, mask_source, rgb, alpha)
-    depth = None
-    if view.depth_path is not None:
-        raw = read_depth(view.depth_path, view.depth_scale)
-        _check_aspect(view.depth_path, "depth map", raw.shape, rgb.shape)
-        depth = resample_depth(raw, camera, target)
+    depth, confidence = _stored_depth(view, full, target)
     return Photo(
         name=view.name,
         camera=target,
         rgb=colour,
         mask=None if stored is None else resample_coverage(stored, camera, target),
         depth=depth,
+        depth_confidence=confidence,
     )
+
+
+def _stored_depth(
+    view: View, full: Camera, target: Camera
+) -> tuple[NDArray[np.float32] | None, NDArray[np.uint8] | None]:
+    """Depth and its confidence, undistorted, at the size of the depth map's own pixels.
+
+    A sensor's pixels are neither made up (a small map beside a large photo) nor thrown away, but
+    for maps that are large themselves and much larger than the photo needs.
+    """
+    camera = view.camera
+    assert camera is not None
+    if view.depth_path is None:
+        return None, None
+    raw = read_depth(view.depth_path, view.depth_scale)
+    _check_aspect(view.depth_path, "depth map", raw.shape, (camera.height, camera.width))
+    most = max(target.width, target.height, _DEPTH_SIDE)
+    own = full.resized(*target_size(raw.shape[1], raw.shape[0], most))
+    depth = resample_depth(raw, camera, own)
+    if view.confidence_path is None:
+        return depth, None
+    sure = read_confidence(view.confidence_path)
+    _check_aspect(view.confidence_path, "confidence map", sure.shape, raw.shape)
+    return depth, resample_confidence(sure, camera, own)
 
 
 def _stored_mask(
@@ -365,6 +392,15 @@ def _missing_warning(file: CameraFile) -> list[str]:
         f"{file.path.name} names {len(file.missing)} photos that are absent ({shown}); "
         f"the other {len(file.views)} are used."
     ]
+
+
+def _depth_warning(file: CameraFile, views: Sequence[View]) -> list[str]:
+    count = sum(view.depth_path is not None for view in views)
+    if not count:
+        return []
+    lacking = f"; {len(views) - count} photos have none" if count < len(views) else ""
+    unit = "" if file.unit == "metre" else ", in the unit of the camera poses"
+    return [f"{count} depth maps come from a folder{unit}{lacking}."]
 
 
 def _orientation_warning(views: Sequence[View]) -> list[str]:

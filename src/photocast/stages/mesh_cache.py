@@ -83,6 +83,6 @@ def _digest(photo: Photo) -> bytes:
     numbers = [camera.fx, camera.fy, camera.cx, camera.cy, *camera.camera_from_world.flat]
     digest = hashlib.blake2b(f"{photo.name}|{photo.rgb.shape}|".encode(), digest_size=16)
     digest.update(np.array(numbers).tobytes())
-    for array in (photo.rgb, photo.mask, photo.depth):
+    for array in (photo.rgb, photo.mask, photo.depth, photo.depth_confidence):
         digest.update(b"-" if array is None else np.ascontiguousarray(array).data)
     return digest.digest()

@@ -107,7 +107,8 @@ class _Shape:
         """Where they are now; the maps stop learning."""
         for leaf in (self.fit.base, self.fit.gloss):
             leaf.requires_grad_(False)
-        return self.positions.detach() * self.scale + self.center
+        moved: Tensor = self.positions.detach() * self.scale + self.center
+        return moved
 
     def step(self, chosen: Tensor, cool: float) -> Tensor:
         """One step on some photos; returns the mean squared colour error before."""

@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from photocast.data import Camera
 
-__all__ = ["pinhole_of", "resample_coverage", "resample_depth", "resample_rgb", "target_size"]
+__all__ = [
+    "pinhole_of",
+    "resample_confidence",
+    "resample_coverage",
+    "resample_depth",
+    "resample_rgb",
+    "target_size",
+]
 
 _STRIP = 128  # rows looked up at a time, which bounds the memory
 _EDGE = 0.02  # neighbouring depths further apart than this share belong to different surfaces
@@ -184,8 +191,7 @@ def resample_depth(
         (target.height, target.width).
     """
     rows, columns = depth.shape
-    same = (rows, columns) == (target.height, target.width) == (source.height, source.width)
-    if same and source.distortion is None:
+    if (rows, columns) == (target.height, target.width) and source.distortion is None:
         return depth
     pixels = source_pixels(source, target)
     pixels *= np.array([columns / source.width, rows / source.height], np.float32)
@@ -195,6 +201,21 @@ def resample_depth(
         strip = slice(start, start + _STRIP)
         found[strip] = _lookup(depth, pixels[strip, :, 0], pixels[strip, :, 1])
     return found
+
+
+def resample_confidence(
+    confidence: NDArray[np.uint8], source: Camera, target: Camera
+) -> NDArray[np.uint8]:
+    """Nearest trust, 0..255, at the pixel centres of ``target``; any size, as the depth map."""
+    rows, columns = confidence.shape
+    if (rows, columns) == (target.height, target.width) and source.distortion is None:
+        return confidence
+    pixels = source_pixels(source, target)
+    pixels *= np.array([columns / source.width, rows / source.height], np.float32)
+    at = np.floor(pixels).astype(np.intp)
+    return np.asarray(
+        confidence[at[..., 1].clip(0, rows - 1), at[..., 0].clip(0, columns - 1)], np.uint8
+    )
 
 
 def _lookup(

@@ -23,13 +23,13 @@ from photocast.data.grid_frame import GridFrame
 from photocast.ops.volume import Adam, LossTerms, VolumeGrid, upsample
 from photocast.progress import Progress
 from photocast.stages.carve import carve_hollows
+from photocast.stages.depth_fusion import BAND, measure_depth
 from photocast.stages.hull import hull_distance
 from photocast.stages.pixel_bank import shrink_factor
 from photocast.stages.rays import Rays
 
-__all__ = ["Volume", "fit_volume"]
+__all__ = ["BAND", "Volume", "fit_volume"]
 
-BAND = 3.0  # distances are kept within this many voxels of the surface
 _FREE = 3  # layers of the coarsest grid's margin that hold nothing
 _FOCUS_EVERY = 25  # steps between looking where the surface has moved
 _COOL_FROM = 0.6  # share of a level's steps after which step sizes fall
@@ -61,19 +61,22 @@ def fit_volume(
         device: Where to compute.
         progress: Told every few steps; gets ``psnr`` of the training rays [dB].
     """
-    has_depth = any(photo.depth is not None for photo in photos)
+    depth = measure_depth(photos, box, config.depth, device=device, progress=progress)
     plan = _plan(photos, box, config)
     rays = Rays(photos, config.seed, device)
     total, done = sum(steps for _, steps in plan), 0
     grid: VolumeGrid | None = None
     for frame, steps in plan:
+        if grid is None or depth is not None:
+            hull = hull_distance(photos, frame, device=device, outliers=config.mask_outliers)
+        fused = None if depth is None else depth.fuse(frame)
+        measured = None if fused is None else fused.anchor(hull)
         rays.focus(frame)
-        measured = _measured(photos, frame, device) if has_depth else None
         if grid is not None:
             values = _finer(grid)
         else:
-            values = _start(photos, frame, config, device)
-            if config.carve.steps and not has_depth:
+            values = _start(hull if fused is None else fused.over(hull))
+            if config.carve.steps and fused is None:
                 values = carve_hollows(values[..., 3], rays, config.carve, BAND, progress)
         grid = VolumeGrid(values, measured=measured, shiny=config.shiny)
         _fit_level(grid, rays, config, (done, steps, total), progress)
@@ -139,7 +142,7 @@ def _fit_level(
             epsilon=config.epsilon,
             eikonal=config.eikonal,
             smooth=_between(config.smooth, overall),
-            anchor=config.depth,
+            anchor=_between(config.depth.weight, overall),
             band=BAND,
         )
         errors = grid.train(
@@ -163,11 +166,8 @@ def _between(ends: tuple[float, float], share: float) -> float:
     return float(ends[0] * (ends[1] / ends[0]) ** share)
 
 
-def _start(
-    photos: Sequence[Photo], frame: GridFrame, config: VolumeConfig, device: torch.device
-) -> Tensor:
-    distance = hull_distance(photos, frame, device=device, outliers=config.mask_outliers)
-    values = torch.full((*frame.size, 4), 0.5, device=device)
+def _start(distance: Tensor) -> Tensor:
+    values = torch.full((*distance.shape, 4), 0.5, device=distance.device)
     values[..., 3] = distance.clamp(-BAND, BAND)
     # The margin stays empty, so that the surface closes, and so that places beyond the box that few
     # photos see, all of them within the mask, do not start as solid.
@@ -176,7 +176,3 @@ def _start(
             for end in (layer, -1 - layer):
                 values.select(axis, end)[..., 3] = BAND
     return values
-
-
-def _measured(photos: Sequence[Photo], frame: GridFrame, device: torch.device) -> Tensor:
-    return hull_distance(photos, frame, device=device)

@@ -13,7 +13,12 @@ from PIL import Image
 from photocast.data import Camera, Distortion, View
 from photocast.errors import Cancelled
 from photocast.stages.ingest import decode_photos, read_capture
-from photocast.stages.undistort import pinhole_of, resample_depth, target_size
+from photocast.stages.undistort import (
+    pinhole_of,
+    resample_confidence,
+    resample_depth,
+    target_size,
+)
 
 
 def write_view(tmp_path, image, camera, **files) -> View:
@@ -126,7 +131,7 @@ def test_depth_is_never_mixed_across_an_edge_or_with_unknown_pixels():
         assert set(np.unique(got)) == {0.0, 1.0, 5.0}
 
 
-def test_depth_files_come_out_in_world_units_at_photo_size(layout, cameras, draw):
+def test_depth_files_come_out_in_world_units_at_their_own_size(layout, cameras, draw):
     written = layout(cameras())
     written.blender()
     path = written.root / "transforms_train.json"
@@ -142,10 +147,108 @@ def test_depth_files_come_out_in_world_units_at_photo_size(layout, cameras, draw
     assert capture.unit == "metre"
     photos = decode_photos(capture.views, mask_source="alpha", max_size=None)
     for photo, camera in zip(photos, written.cameras, strict=True):
-        alpha, depth = draw(camera)
+        alpha, depth = draw(camera.resized(128, 96))
         both = (photo.depth > 0) & (alpha > 0)
         assert both.sum() > 0.9 * (alpha > 0).sum()
-        assert np.median(np.abs(photo.depth - depth)[both]) < 0.002
+        assert np.abs(photo.depth - depth)[both].max() <= 0.00101
+
+
+def write_exr(path, depth):
+    OpenEXR = pytest.importorskip("OpenEXR")
+    header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}
+    with OpenEXR.File(header, {"Z": depth}) as file:
+        file.write(str(path))
+
+
+def write_npy(path, depth):
+    np.save(path, depth)
+
+
+def write_tif(path, depth):
+    Image.fromarray(depth).save(path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "write"), [("exr", write_exr), ("npy", write_npy), ("tif", write_tif)]
+)
+def test_a_folder_of_floating_point_depth_is_in_metres(suffix, write, layout, cameras, draw):
+    written = layout(cameras())
+    written.nerfstudio()
+    (written.root / "depth").mkdir()
+    (written.root / "confidence").mkdir()
+    for i, camera in enumerate(written.cameras):
+        if i == 3:
+            continue
+        _, depth = draw(camera.resized(128, 96))
+        write(written.root / "depth" / f"view_{i:03d}.{suffix}", depth)
+        sure = np.full((24, 32), 2, np.uint8)
+        sure[:, :16] = 0
+        Image.fromarray(sure).save(written.root / "confidence" / f"view_{i:03d}.png")
+    capture = read_capture(written.root)
+    assert any(
+        "11 depth maps" in text and "1 photos have none" in text for text in capture.warnings
+    )
+    photos = decode_photos(capture.views, mask_source="alpha", max_size=None)
+    for i, (photo, camera) in enumerate(zip(photos, written.cameras, strict=True)):
+        if i == 3:
+            assert photo.depth is None
+            assert photo.depth_confidence is None
+            continue
+        np.testing.assert_array_equal(photo.depth, draw(camera.resized(128, 96))[1])
+        assert (photo.depth_confidence[:, :64] == 0).all()
+        assert (photo.depth_confidence[:, 64:] == 255).all()
+
+
+def test_a_stated_unit_holds_for_every_kind_of_file(layout, cameras, draw):
+    written = layout(cameras())
+    written.nerfstudio()
+    path = written.root / "transforms.json"
+    data = json.loads(path.read_text())
+    for i, (frame, camera) in enumerate(zip(data["frames"], written.cameras, strict=True)):
+        np.save(written.root / f"depth_{i}.npy", draw(camera)[1] * 100)
+        frame["depth_file_path"] = f"depth_{i}.npy"
+    path.write_text(json.dumps({**data, "depth_unit": "cm"}))
+    photo = decode_photos(read_capture(written.root).views, mask_source="alpha")[0]
+    np.testing.assert_allclose(photo.depth, draw(written.cameras[0])[1], rtol=1e-5)
+
+
+def test_pictures_of_depth_are_not_taken_for_depth(layout, cameras):
+    written = layout(cameras(6))
+    written.nerfstudio()
+    (written.root / "depth").mkdir()
+    for i in range(6):
+        Image.new("L" if i % 2 else "RGB", (64, 48)).save(
+            written.root / "depth" / f"view_{i:03d}.png"
+        )
+    capture = read_capture(written.root)
+    assert [view.depth_path for view in capture.views] == [None] * 6
+    assert not any("depth" in text for text in capture.warnings)
+
+
+def test_depth_much_larger_than_the_photo_is_reduced(layout, cameras, draw):
+    written = layout(cameras(3))
+    written.nerfstudio()
+    (written.root / "depth").mkdir()
+    np.save(
+        written.root / "depth" / "view_000.npy", draw(written.cameras[0].resized(1600, 1200))[1]
+    )
+    photo = decode_photos(read_capture(written.root).views, mask_source="alpha")[0]
+    assert photo.depth.shape == (768, 1024)
+    _, wanted = draw(written.cameras[0].resized(1024, 768))
+    both = (photo.depth > 0) & (wanted > 0)
+    assert np.quantile(np.abs(photo.depth - wanted)[both], 0.9) < 0.003
+
+
+def test_trust_follows_the_pixels_through_a_lens():
+    camera = a_camera(64, 48, Distortion("opencv", (-0.2, 0.0, 0.0, 0.0)))
+    straight = pinhole_of(camera)
+    depth = np.full((96, 128), 2.0, np.float32)
+    sure = np.zeros((24, 32), np.uint8)
+    depth[:, 100:], sure[:, 25:] = 3.0, 255  # the same border in both
+    got = resample_depth(depth, camera, straight)
+    trust = resample_confidence(sure, camera, straight)
+    assert ((got == 3.0) == (trust == 255)).mean() > 0.98
+    assert 0 < (trust == 255).mean() < 0.25
 
 
 def test_masks_from_a_folder_are_found_under_usual_names(layout):
