@@ -71,7 +71,8 @@ def _bent(smooth: Tensor, tangent: Tensor, xy: Tensor) -> Tensor:
     z = (1 - xy.square().sum(1, keepdim=True)).clamp(min=0.04).sqrt()
     bent = torch.nn.functional.normalize(fixed * z + t * xy[:, :1] + b * xy[:, 1:], dim=-1)
     turn = torch.linalg.cross(fixed, smooth)  # zero, but its derivative is not
-    return bent + torch.linalg.cross(turn, bent.detach())
+    result: Tensor = bent + torch.linalg.cross(turn, bent.detach())
+    return result
 
 
 def _lobe(lobes: LobeStack, direction: Tensor, rough: Tensor) -> Tensor:
