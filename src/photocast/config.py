@@ -92,6 +92,10 @@ class CarveConfig:
     """A place is empty if this share of some ray arrives there and meets little."""
     rate_color: float = 0.05
     """Optimiser step for colours [sRGB, 0..1]."""
+    shiny: bool = False
+    """Let colours depend on the view meanwhile."""
+    rate_shine: float = 0.003
+    """Optimiser step for colour that depends on the view [sRGB, 0..1]."""
     rate_density: float = 0.15
     """Optimiser step for the logarithm of the density."""
     smooth: float = 0.001
@@ -167,6 +171,8 @@ class VolumeConfig:
     """Optimiser step for colours [sRGB, 0..1]."""
     rate_distance: float = 0.1
     """Optimiser step for distances [voxel]."""
+    rate_shine: float = 0.003
+    """Optimiser step for colour that depends on the view [sRGB, 0..1]."""
     smooth: tuple[float, float] = (0.01, 0.003)
     """Weight of surface smoothness at the start of the first and the end of the last level."""
     eikonal: float = 0.005
@@ -342,8 +348,9 @@ class AppearanceConfig:
     """Pull of the light's colour towards grey."""
     plain: float = 0.02
     """Pull of metallic towards 0 and of the normal map towards flat."""
-    exposure: bool = False
-    """Fit exposure, white balance and vignetting: real photos differ in them."""
+    exposure: Literal["auto", "on", "off"] = "auto"
+    """Fit exposure, white balance and vignetting, in which real photos differ; auto: unless photos
+    come with transparency, as rendered ones do."""
     robust: float = 0.1
     """Charbonnier scale [sRGB, 0..1]: smaller residuals count as least squares."""
     min_cosine: float = 0.15
@@ -375,6 +382,8 @@ class AppearanceConfig:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ConfigError(f"appearance.{name} = {value}: must be {low} to {high}.")
+        if self.exposure not in ("auto", "on", "off"):
+            raise ConfigError(f"appearance.exposure = {self.exposure!r}: must be auto, on or off.")
         if len(self.epochs) != len(self.coarse) + 1:
             raise ConfigError(
                 f"appearance.epochs = {self.epochs}: needs {len(self.coarse) + 1} numbers, one for "

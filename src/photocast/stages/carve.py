@@ -48,7 +48,7 @@ def carve_hollows(
     inside = hull < _FOCUS
     values = torch.full((*hull.shape, 4), 0.5, device=hull.device)
     values[..., 3] = torch.where(inside, config.thin, _SOFT_BAND)
-    grid = VolumeGrid(values, soft=True, step=config.stride)
+    grid = VolumeGrid(values, soft=True, step=config.stride, shiny=config.shiny)
     grid.focus_on(inside)
     for step in range(config.steps):
         late = max(0.0, 2 * step / config.steps - 1)
@@ -56,6 +56,7 @@ def carve_hollows(
         adam = Adam(
             rate_color=config.rate_color * cool,
             rate_distance=config.rate_density * cool,
+            rate_shine=config.rate_shine * cool,
             epsilon=config.epsilon,
             eikonal=0.0,
             smooth=config.smooth,

@@ -70,6 +70,8 @@ class Optimize:
             lambda: _shape(photos, capture, config, device, progress),
         )
         maps = replace(config.appearance, size=_map_size(shape, photos, config))
+        if maps.exposure == "auto":
+            maps = replace(maps, exposure="off" if capture.mask_source == "alpha" else "on")
         mesh = unwrap(shape, replace(config.unwrap, size=maps.size), progress, device=device)
         mesh, light = _appearance(mesh, photos, replace(config, appearance=maps), progress)
         cameras = {photo.name: photo.camera for photo in photos}
