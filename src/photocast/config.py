@@ -13,6 +13,7 @@ from photocast.errors import ConfigError
 __all__ = [
     "MeshConfig",
     "OptimizeConfig",
+    "PoseConfig",
     "ReconstructConfig",
     "RefineConfig",
     "SampleConfig",
@@ -24,6 +25,7 @@ __all__ = [
 ]
 
 SampleLight = Literal["studio", "sky", "sunset"]
+POSE_MODES = ("auto", "off", "on")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,6 +125,60 @@ class VolumeConfig:
         for name in ("sharpness", "smooth"):
             if min(getattr(self, name)) <= 0:
                 raise ConfigError(f"volume.{name} = {getattr(self, name)}: must be positive.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PoseConfig:
+    """How cameras that are slightly off are corrected before the shape is fitted finely."""
+
+    mode: str = "auto"
+    """auto: keep a correction that lowers the error on what it was not fitted to; on: keep it in
+    any case; off: trust the cameras."""
+    rounds: int = 2
+    """Times that a coarse shape is fitted and the cameras are corrected by it."""
+    iterations: int = 5
+    """Gauss-Newton steps per blur of the photos."""
+    longest: int = 512
+    """Photos are compared at no more than this size [px]."""
+    blurs: tuple[float, ...] = (2.5, 1.2)
+    """Blur of the photos, coarse to fine [px]."""
+    prior_pose: float = 3.0
+    """Expected error of a pose, as what it moves in the photo [px]."""
+    prior_lens: float = 0.5
+    """Expected error of focal length and principal point [px]; small, so that what photos hardly
+    tell of a lens stays as it is. What they do tell outweighs it."""
+    prior_mask: float = 3.0
+    """Expected error of a mask that is too wide or too tight all around [px]."""
+    dead_zone: float = 1.0
+    """Masks that differ by no more than this in how tight they are stay as they are [px]."""
+    least_shift: float = 0.1
+    """Corrections that move the object less than this are not worth making [px]."""
+    least_gain: float = 0.02
+    """Share by which the error on unseen places must fall."""
+    resolution: int = 64
+    """Grid vertices along the object's longest side of the coarse shape."""
+    steps: int = 150
+    """Steps to fit the coarse shape."""
+
+    def __post_init__(self) -> None:
+        if self.mode not in POSE_MODES:
+            raise ConfigError(f"poses = {self.mode!r}: must be one of {', '.join(POSE_MODES)}.")
+        limits = {
+            "rounds": (1, 10),
+            "iterations": (1, 100),
+            "longest": (32, 4096),
+            "prior_pose": (1e-6, 1e3),
+            "prior_lens": (1e-6, 1e3),
+            "prior_mask": (1e-6, 1e3),
+            "resolution": (16, 512),
+            "steps": (1, 100_000),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"poses.{name} = {value}: must be {low:g} to {high:g}.")
+        if not self.blurs or min(self.blurs) <= 0:
+            raise ConfigError(f"poses.blurs = {self.blurs}: needs one or more positive numbers.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -232,6 +288,7 @@ class TextureConfig:
 class OptimizeConfig:
     """The ``optimize`` engine."""
 
+    poses: PoseConfig = field(default_factory=PoseConfig)
     volume: VolumeConfig = field(default_factory=VolumeConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
@@ -257,6 +314,8 @@ class ReconstructConfig:
     """Keep every Nth photo for testing; 0 uses all; None keeps the capture's own split."""
     max_size: int | None = None
     """Longest side of a photo [px]; None decides by preset."""
+    poses: str = "auto"
+    """Correct cameras that are slightly off: auto (where it helps), on or off."""
     device: str = "auto"
     """auto, cpu or cuda."""
     seed: int = 0
@@ -271,6 +330,8 @@ class ReconstructConfig:
             )
         if self.max_size is not None and self.max_size < 64:
             raise ConfigError(f"max_size = {self.max_size}: must be at least 64 px.")
+        if self.poses not in POSE_MODES:
+            raise ConfigError(f"poses = {self.poses!r}: must be one of {', '.join(POSE_MODES)}.")
         if self.device not in ("auto", "cpu", "cuda"):
             raise ConfigError(f"device = {self.device!r}: must be auto, cpu or cuda.")
 
@@ -278,13 +339,16 @@ class ReconstructConfig:
 PRESETS = ("draft", "standard", "high")
 
 
-def optimize_preset(name: str, *, device: str = "cpu", seed: int = 0) -> OptimizeConfig:
+def optimize_preset(
+    name: str, *, device: str = "cpu", seed: int = 0, poses: str = "auto"
+) -> OptimizeConfig:
     """The settings behind a preset.
 
     Args:
         name: One of ``PRESETS``.
         device: Torch device.
         seed: For every random choice.
+        poses: One of ``POSE_MODES``.
     """
     volume = {
         "draft": VolumeConfig(resolution=128, steps=(250, 250), seed=seed),
@@ -295,6 +359,7 @@ def optimize_preset(name: str, *, device: str = "cpu", seed: int = 0) -> Optimiz
     epochs = {"draft": 1, "standard": 3, "high": 8}[name]
     texture = {"draft": 1024, "standard": 2048, "high": 4096}[name]
     return OptimizeConfig(
+        poses=PoseConfig(mode=poses),
         texture=TextureConfig(size=texture),
         volume=volume,
         mesh=MeshConfig(face_count=faces),

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from photocast.config import ReconstructConfig, optimize_preset
-from photocast.data import Camera, Capture, Check, Photo, Report, Scene
+from photocast.data import Camera, Capture, Check, Photo, PoseReport, Report, Scene
 from photocast.engines.base import load_engine
 from photocast.errors import ConfigError, UserError
 from photocast.progress import Progress, silent
@@ -65,7 +65,9 @@ def reconstruct(
     training = replace(capture, test_views=())
     engine = load_engine(config.engine)
     engine.check(training)
-    settings = optimize_preset(config.preset, device=str(device), seed=config.seed)
+    settings = optimize_preset(
+        config.preset, device=str(device), seed=config.seed, poses=config.poses
+    )
     max_size = config.max_size or _MAX_SIZE[config.preset]
     photos = decode_photos(
         capture.views, mask_source=capture.mask_source, max_size=max_size, progress=clock
@@ -77,6 +79,10 @@ def reconstruct(
         max_size=max_size,
         context=capture.views,
     )
+    # What the training photos told about the lens holds for all photos of that camera. Poses of
+    # held-out photos stay as given, and their photos are never used to move anything.
+    tests = tuple(replace(p, camera=scene.poses.lens.apply(p.camera)) for p in tests)
+    photos = tuple(replace(p, camera=scene.cameras.get(p.name, p.camera)) for p in photos)
     scores, views = _scores(scene, tests or photos, held_out=bool(tests), device=device)
     run = describe_run(
         options={**asdict(config), "settings": asdict(settings)},
@@ -85,9 +91,9 @@ def reconstruct(
         root=capture.root,
     )
     report = Report(
-        checks=(*scores, *check_mesh(scene.mesh)),
+        checks=(*scores, *_camera_checks(scene.poses), *check_mesh(scene.mesh)),
         warnings=capture.warnings,
-        run={**run, "views": views},
+        run={**run, "views": views, "cameras": _without_matrices(scene.poses)},
     )
     report = export(
         scene,
@@ -99,6 +105,34 @@ def reconstruct(
         progress=clock,
     )
     return Result(scene, report, out)
+
+
+def _camera_checks(poses: PoseReport) -> list[Check]:
+    """How far the cameras were moved, as two rows of the report."""
+    if poses.kept == "nothing":
+        return [Check("cameras.shift", 0.0, "px", note=poses.reason)]
+    return [
+        Check(
+            "cameras.shift",
+            _rounded(poses.numbers["shift"]),
+            "px",
+            note=f"{poses.reason} Each camera's numbers are in run.json.",
+        ),
+        Check(
+            "cameras.outline",
+            _rounded(poses.numbers["outline_after"]),
+            "px",
+            note=f"between model and masks; {poses.numbers['outline_before']:.2f} px as given",
+        ),
+    ]
+
+
+def _without_matrices(poses: PoseReport) -> dict[str, Any]:
+    """The report of the cameras, whose poses themselves are in cameras.json."""
+    document = asdict(poses)
+    for change in document["cameras"].values():
+        del change["camera_from_world"]
+    return document
 
 
 def _input_files(capture: Capture) -> list[Path]:

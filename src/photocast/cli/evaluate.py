@@ -14,10 +14,12 @@ from photocast.cli.device import Device, chosen_device
 from photocast.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy as np
     from numpy.typing import NDArray
 
-    from photocast.data import Camera, Capture, Mesh, View
+    from photocast.data import Camera, Capture, Mesh, Photo, View
     from photocast.stages.evaluate import Evaluation, Render
 
 __all__ = ["evaluate"]
@@ -71,13 +73,14 @@ def evaluate(
     truth = ground_truth or _own_truth(capture)
     place = chosen_device(device)
     with progress_for(quiet=quiet) as bars, cancellable(bars) as progress:
+        photos = decode_photos(
+            _views(found, split),
+            mask_source=found.mask_source,
+            progress=progress,
+            context=found.views if split is Split.test else (),
+        )
         scores = score(
-            decode_photos(
-                _views(found, split),
-                mask_source=found.mask_source,
-                progress=progress,
-                context=found.views if split is Split.test else (),
-            ),
+            _with_found_cameras(photos, result, split),
             _renderer(mesh, str(place)),
             meshes=None if truth is None else (mesh, load_mesh(truth)),
             seed=seed,
@@ -98,6 +101,31 @@ def _mesh_file(result: Path) -> Path:
         f"{result} has none of {', '.join(names)}. Name a result folder, or a mesh file.",
         code="evaluate.no_mesh",
     )
+
+
+def _with_found_cameras(
+    photos: "Sequence[Photo]", result: Path, split: Split
+) -> "tuple[Photo, ...]":
+    """Photos as the result sees them: its correction of the lens, and the poses of its own photos.
+
+    Poses of test photos stay as the capture gives them.
+    """
+    from dataclasses import replace
+
+    from photocast.formats.cameras_json import load_cameras
+
+    path = (result if result.is_dir() else result.parent) / "cameras.json"
+    if not path.is_file():
+        return tuple(photos)
+    beside = load_cameras(path)
+
+    def camera(photo: "Photo") -> "Camera":
+        found = beside.cameras.get(photo.name) if split is Split.train else None
+        if found is None:
+            return beside.lens.apply(photo.camera)
+        return found.resized(photo.camera.width, photo.camera.height)
+
+    return tuple(replace(photo, camera=camera(photo)) for photo in photos)
 
 
 def _own_truth(capture: Path) -> Path | None:

@@ -62,7 +62,7 @@ def export(
         progress("save", done, len(names))
     sizes = [check_file_size(name, len(data)) for name, data in files.items()]
     report = replace(report, checks=(*report.checks, *sizes))
-    files["cameras.json"] = cameras_json(scene.cameras, scene.up)
+    files["cameras.json"] = cameras_json(scene.cameras, scene.up, scene.poses.lens)
     files["preview.png"] = preview_png(scene, photos, device=device)
     files["turntable.webp"] = webp(turntable_frames(scene, device=device, progress=progress))
     files["report.json"] = report_json(report)

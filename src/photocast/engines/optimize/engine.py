@@ -3,20 +3,23 @@
 """The stages of ``optimize``, in order."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from photocast.config import OptimizeConfig
-from photocast.data import Capture, Mesh, Photo, Scene
+from photocast.data import Capture, Mesh, Photo, PoseReport, Scene
 from photocast.errors import CaptureError
 from photocast.progress import Progress
 from photocast.stages.consistency import object_box, require_agreement
 from photocast.stages.hull import tighten
 from photocast.stages.isosurface import extract_mesh
 from photocast.stages.mesh_cache import MeshCache, photo_digest
+from photocast.stages.pose_refine import corrected, refine_poses
 from photocast.stages.refine import refine
 from photocast.stages.texture import fitting_size, texture
 from photocast.stages.unwrap import unwrap
@@ -57,6 +60,14 @@ class Optimize:
         device = torch.device(config.device)
         kept = MeshCache(cache, photo_digest(photos))
         box = None if capture.box is None else capture.box.tolist()
+        poses = PoseReport.from_document(
+            kept.document(
+                "poses",
+                (config.poses, config.volume.mask_outliers, config.volume.seed, box, device.type),
+                lambda: asdict(_poses(photos, capture, config, device, progress)),
+            )
+        )
+        photos = corrected(photos, poses)
         shape = kept.get(
             "shape",
             (config.volume, config.mesh, box, device.type),
@@ -72,7 +83,30 @@ class Optimize:
         paint = replace(config.texture, size=size)
         mesh = texture(mesh, photos, paint, device=device, progress=progress)
         cameras = {photo.name: photo.camera for photo in photos}
-        return Scene(mesh=mesh, cameras=cameras, up=capture.up)
+        return Scene(mesh=mesh, cameras=cameras, up=capture.up, poses=poses)
+
+
+def _poses(
+    photos: Sequence[Photo],
+    capture: Capture,
+    config: OptimizeConfig,
+    device: torch.device,
+    progress: Progress,
+) -> PoseReport:
+    progress("poses", 0, 1)
+    require_agreement(photos)
+    if config.poses.mode == "off":
+        progress("poses", 1, 1)
+        return PoseReport()
+    box = _box(photos, capture, config, device)
+    return refine_poses(photos, box, config, device=device, progress=progress)
+
+
+def _box(
+    photos: Sequence[Photo], capture: Capture, config: OptimizeConfig, device: torch.device
+) -> NDArray[np.float64]:
+    box = capture.box if capture.box is not None else object_box(photos)
+    return tighten(photos, box, device=device, outliers=config.volume.mask_outliers)
 
 
 def _shape(
@@ -83,10 +117,7 @@ def _shape(
     progress: Progress,
 ) -> Mesh:
     progress("shape", 0, 1)
-    require_agreement(photos)
-    outliers = config.volume.mask_outliers
-    box = capture.box if capture.box is not None else object_box(photos)
-    box = tighten(photos, box, device=device, outliers=outliers)
+    box = _box(photos, capture, config, device)
     progress("shape", 1, 1)
     volume = fit_volume(photos, box, config.volume, device=device, progress=progress)
     progress("mesh", 0, 1)
