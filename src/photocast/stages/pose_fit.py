@@ -226,7 +226,7 @@ def costs(
     *,
     half: bool | None = None,
 ) -> Tensor:
-    """Robust misfit of each view, (view,): mean over its places; 1 is about a typical residual."""
+    """Robust misfit of contrast and of outline in each view, (2, view): means over its places."""
     surface, rim = _used(samples, half, None)
     value, _ = _values(shown.contrast[-1], _project(cameras, samples.surface))
     residual, known = _against_others(value, samples.weight)
@@ -237,7 +237,7 @@ def costs(
     edge = (rim * near * _cauchy(outline / scales.outline)).sum(1)
     parts = torch.stack([contrast, edge])
     counts = torch.stack([weight.sum(1), (rim * near).sum(1)])
-    return (parts / counts.clamp(min=1)).sum(0)
+    return parts / counts.clamp(min=1)
 
 
 def _cauchy(relative: Tensor) -> Tensor:

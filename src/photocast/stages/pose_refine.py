@@ -46,6 +46,7 @@ __all__ = ["corrected", "refine_poses"]
 
 _HELD = 8  # every eighth photo tests the lens
 _SAMPLES = (8192, 512)  # places on the surface, and on the outline of each view
+_TOLERATED = 0.005  # share by which the misfit of contrast may rise: noise
 _SAME_LENS = 0.02  # photos of one camera agree this well in shape, focal length and centre
 _RAYS = 4096
 _LEAST_VIEWS = 6
@@ -145,6 +146,7 @@ class _Look:
     scales: Scales
 
     def misfit(self, cameras: Cameras, half: bool | None = None) -> Tensor:
+        """Of contrast and outline in each view, (2, view)."""
         return costs(cameras, self.samples, self.shown, self.scales, half=half)
 
 
@@ -162,7 +164,7 @@ class _Search:
         self.last: _Look | None = None
         self.numbers: dict[str, float] = {}
         self._before: tuple[tuple[Photo, ...], LensChange, bool] = photos, self.lens, False
-        self._reference = 0.0  # misfit that a new shape has to beat
+        self._reference = torch.ones(2, 1)  # misfit that a new shape has to beat
         self._focal_tried = False
         self._mask_rounds, self._rounds = 0, 0
 
@@ -180,7 +182,7 @@ class _Search:
             return False
         self.last = look
         self._before = self.photos, self.lens, self.moved
-        self._reference = float(look.misfit(look.cameras).mean())
+        self._reference = look.misfit(look.cameras)
         if self._focal_tried:
             return False
         self._rounds += 1
@@ -192,7 +194,7 @@ class _Search:
             if self._rounds < self.config.rounds:
                 return True
             self._before = self.photos, self.lens, self.moved
-            self._reference = float(look.misfit(fitted.cameras).mean())
+            self._reference = look.misfit(fitted.cameras)
         return self._try_focal(look, fitted)
 
     def _recut(self, look: _Look) -> bool:
@@ -264,7 +266,7 @@ class _Search:
 
     def _confirmed(self, look: _Look) -> bool:
         """Whether a shape fitted with the changed cameras explains the photos better."""
-        gain = 1 - float(look.misfit(look.cameras).mean()) / max(self._reference, 1e-9)
+        gain = _gain(self._reference, look.misfit(look.cameras))
         self.numbers["focal_refitted_gain" if self._focal_tried else "refitted_gain"] = gain
         if gain > self.config.least_gain or (self.config.mode == "on" and not self._focal_tried):
             return True
@@ -287,7 +289,7 @@ class _Search:
         held[::_HELD] = 1
         trial = self._fit(look, start, free, views=1 - held)
         before, after = look.misfit(start.cameras), look.misfit(trial.cameras)
-        return trial, _gain(before[held > 0], after[held > 0])
+        return trial, _gain(before[:, held > 0], after[:, held > 0])
 
     def _poses(self, look: _Look, start: Fitted) -> tuple[Fitted, bool]:
         """Each camera's own pose, tested on places left out."""
@@ -297,7 +299,7 @@ class _Search:
         if not self._worth("poses", _gain(before, after), shift):
             return start, False
         done = self._fit(look, trial, Free(poses=True), blurs=1)
-        better = (after < before) | (self.config.mode == "on")
+        better = (after.sum(0) < before.sum(0)) | (self.config.mode == "on")
         return _chosen(better, done, start), True
 
     def _try_focal(self, look: _Look, start: Fitted) -> bool:
@@ -396,7 +398,15 @@ def _one_lens(photos: Sequence[Photo]) -> bool:
 
 
 def _gain(before: Tensor, after: Tensor) -> float:
-    return 1 - float(after.mean()) / max(float(before.mean()), 1e-9)
+    """Share by which the misfit (2, view) falls; what the contrast loses, if it rises.
+
+    Rough masks can lower the misfit of outlines by cameras that are wrong; then the surface no
+    longer meets, and that decides.
+    """
+    old, new = before.mean(1).tolist(), after.mean(1).tolist()
+    contrast = 1 - float(new[0]) / max(float(old[0]), 1e-9)
+    both = 1 - float(sum(new)) / max(float(sum(old)), 1e-9)
+    return contrast if contrast < -_TOLERATED else both
 
 
 def _moved(before: Cameras, after: Cameras, samples: Samples) -> Tensor:
