@@ -16,6 +16,7 @@ __all__ = [
     "DepthConfig",
     "MeshConfig",
     "OptimizeConfig",
+    "PoseConfig",
     "ReconstructConfig",
     "RefineConfig",
     "SampleConfig",
@@ -27,6 +28,7 @@ __all__ = [
 ]
 
 SampleLight = Literal["studio", "sky", "sunset"]
+POSE_MODES = ("auto", "off", "on")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -173,7 +175,7 @@ class VolumeConfig:
     """Optimiser step for distances [voxel]."""
     rate_shine: float = 0.003
     """Optimiser step for colour that depends on the view [sRGB, 0..1]."""
-    smooth: tuple[float, float] = (0.01, 0.003)
+    smooth: tuple[float, float] = (0.006, 0.001)
     """Weight of surface smoothness at the start of the first and the end of the last level."""
     eikonal: float = 0.005
     """Weight that keeps the field a distance field."""
@@ -210,6 +212,60 @@ class VolumeConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PoseConfig:
+    """How cameras that are slightly off are corrected before the shape is fitted finely."""
+
+    mode: str = "auto"
+    """auto: keep a correction that lowers the error on what it was not fitted to; on: keep it in
+    any case; off: trust the cameras."""
+    rounds: int = 2
+    """Times that a coarse shape is fitted and the cameras are corrected by it."""
+    iterations: int = 5
+    """Gauss-Newton steps per blur of the photos."""
+    longest: int = 512
+    """Photos are compared at no more than this size [px]."""
+    blurs: tuple[float, ...] = (2.5, 1.2)
+    """Blur of the photos, coarse to fine [px]."""
+    prior_pose: float = 3.0
+    """Expected error of a pose, as what it moves in the photo [px]."""
+    prior_lens: float = 0.5
+    """Expected error of focal length and principal point [px]; small, so that what photos hardly
+    tell of a lens stays as it is. What they do tell outweighs it."""
+    prior_mask: float = 3.0
+    """Expected error of a mask that is too wide or too tight all around [px]."""
+    dead_zone: float = 1.0
+    """Masks that differ by no more than this in how tight they are stay as they are [px]."""
+    least_shift: float = 0.1
+    """Corrections that move the object less than this are not worth making [px]."""
+    least_gain: float = 0.02
+    """Share by which the error on unseen places must fall."""
+    resolution: int = 64
+    """Grid vertices along the object's longest side of the coarse shape."""
+    steps: int = 150
+    """Steps to fit the coarse shape."""
+
+    def __post_init__(self) -> None:
+        if self.mode not in POSE_MODES:
+            raise ConfigError(f"poses = {self.mode!r}: must be one of {', '.join(POSE_MODES)}.")
+        limits = {
+            "rounds": (1, 10),
+            "iterations": (1, 100),
+            "longest": (32, 4096),
+            "prior_pose": (1e-6, 1e3),
+            "prior_lens": (1e-6, 1e3),
+            "prior_mask": (1e-6, 1e3),
+            "resolution": (16, 512),
+            "steps": (1, 100_000),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"poses.{name} = {value}: must be {low:g} to {high:g}.")
+        if not self.blurs or min(self.blurs) <= 0:
+            raise ConfigError(f"poses.blurs = {self.blurs}: needs one or more positive numbers.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MeshConfig:
     """How the surface becomes triangles."""
 
@@ -229,17 +285,17 @@ class MeshConfig:
 class RefineConfig:
     """How vertices are moved by the rasterised difference to the photos."""
 
-    epochs: int = 3
+    epochs: int = 12
     """Times that every photo is visited; 0 leaves the mesh as it is."""
-    batch: int = 4
+    batch: int = 8
     """Photos per step."""
     rate_base: float = 0.01
     """Optimiser step for the base colour meanwhile [square root of linear]."""
     rate_gloss: float = 0.01
     """Optimiser step for roughness, metallic and the normal map meanwhile."""
-    rate: float = 0.05
+    rate: float = 0.1
     """Step in median edge lengths."""
-    stiffness: float = 10.0
+    stiffness: float = 3.0
     """How far a gradient spreads over the surface (lambda of Large Steps)."""
     smooth: float = 0.1
     """Weight of the surface's roughness against the photos."""
@@ -359,7 +415,7 @@ class AppearanceConfig:
     """How much frontal views count more: trust is the cosine to this power."""
     edge: int = 1
     """This many pixels along outlines mix two things and count less [px]."""
-    edge_weight: float = 0.05
+    edge_weight: float = 0.3
     """How much those count."""
     max_samples: int = 12_000_000
     """Pixels to keep of all photos together; beyond it every second, third, ... is used."""
@@ -395,6 +451,7 @@ class AppearanceConfig:
 class OptimizeConfig:
     """The ``optimize`` engine."""
 
+    poses: PoseConfig = field(default_factory=PoseConfig)
     volume: VolumeConfig = field(default_factory=VolumeConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
@@ -420,6 +477,8 @@ class ReconstructConfig:
     """Keep every Nth photo for testing; 0 uses all; None keeps the capture's own split."""
     max_size: int | None = None
     """Longest side of a photo [px]; None decides by preset."""
+    poses: str = "auto"
+    """Correct cameras that are slightly off: auto (where it helps), on or off."""
     device: str = "auto"
     """auto, cpu or cuda."""
     seed: int = 0
@@ -434,6 +493,8 @@ class ReconstructConfig:
             )
         if self.max_size is not None and self.max_size < 64:
             raise ConfigError(f"max_size = {self.max_size}: must be at least 64 px.")
+        if self.poses not in POSE_MODES:
+            raise ConfigError(f"poses = {self.poses!r}: must be one of {', '.join(POSE_MODES)}.")
         if self.device not in ("auto", "cpu", "cuda"):
             raise ConfigError(f"device = {self.device!r}: must be auto, cpu or cuda.")
 
@@ -441,13 +502,16 @@ class ReconstructConfig:
 PRESETS = ("draft", "standard", "high")
 
 
-def optimize_preset(name: str, *, device: str = "cpu", seed: int = 0) -> OptimizeConfig:
+def optimize_preset(
+    name: str, *, device: str = "cpu", seed: int = 0, poses: str = "auto"
+) -> OptimizeConfig:
     """The settings behind a preset.
 
     Args:
         name: One of ``PRESETS``.
         device: Torch device.
         seed: For every random choice.
+        poses: One of ``POSE_MODES``.
     """
     volume = {
         "draft": VolumeConfig(resolution=128, steps=(250, 250), seed=seed),
@@ -459,6 +523,7 @@ def optimize_preset(name: str, *, device: str = "cpu", seed: int = 0) -> Optimiz
     texture = {"draft": 1024, "standard": 2048, "high": 4096}[name]
     return OptimizeConfig(
         appearance=AppearanceConfig(size=texture, seed=seed),
+        poses=PoseConfig(mode=poses),
         volume=volume,
         mesh=MeshConfig(face_count=faces),
         refine=RefineConfig(epochs=epochs, seed=seed),

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from photocast.config import ReconstructConfig, optimize_preset
-from photocast.data import Camera, Capture, Check, Photo, Report, Scene
+from photocast.data import Camera, Capture, Check, Photo, PoseReport, Report, Scene
 from photocast.engines.base import load_engine
 from photocast.errors import ConfigError, UserError
 from photocast.ops.warm_up import warm_up
@@ -67,7 +67,9 @@ def reconstruct(
     training = replace(capture, test_views=())
     engine = load_engine(config.engine)
     engine.check(training)
-    settings = optimize_preset(config.preset, device=str(device), seed=config.seed)
+    settings = optimize_preset(
+        config.preset, device=str(device), seed=config.seed, poses=config.poses
+    )
     max_size = config.max_size or _MAX_SIZE[config.preset]
     with ThreadPoolExecutor(1, thread_name_prefix="photocast-device") as pool:
         ready = pool.submit(warm_up, device)  # while the photos are decoded
@@ -88,11 +90,15 @@ def reconstruct(
         context=capture.views,
     )
     clock.lap("decode_tests")
+    # What the training photos told about the lens holds for all photos of that camera. Poses of
+    # held-out photos stay as given, and their photos are never used to move anything.
+    tests = tuple(replace(p, camera=scene.poses.lens.apply(p.camera)) for p in tests)
+    photos = tuple(replace(p, camera=scene.cameras.get(p.name, p.camera)) for p in photos)
     item = drawable(scene.mesh, device, light=scene.light)
     with ThreadPoolExecutor(1, thread_name_prefix="photocast-check") as pool:
         checking = pool.submit(check_mesh, scene.mesh)
         scores, views = _scores(item, tests or photos, held_out=bool(tests), progress=clock)
-        checks = (*scores, *checking.result(), *sizes)
+        checks = (*scores, *_camera_checks(scene.poses), *checking.result(), *sizes)
     pictures = draw_pictures(scene, tests or photos, device=device, progress=clock, item=item)
     clock.lap("preview")
     options = {**asdict(config), "settings": asdict(settings)}
@@ -103,10 +109,39 @@ def reconstruct(
         "seconds_to_mesh": round(seconds_to_mesh, 3),
         "seconds_total": round(clock.total, 3),
         "views": views,
+        "cameras": _without_matrices(scene.poses),
     }
     report = Report(checks=checks, warnings=capture.warnings, run=run)
     export_report(report, out, pictures, compared=True)
     return Result(scene, report, out)
+
+
+def _camera_checks(poses: PoseReport) -> list[Check]:
+    """How far the cameras were moved, as two rows of the report."""
+    if poses.kept == "nothing":
+        return [Check("cameras.shift", 0.0, "px", note=poses.reason)]
+    return [
+        Check(
+            "cameras.shift",
+            _rounded(poses.numbers["shift"]),
+            "px",
+            note=f"{poses.reason} Each camera's numbers are in run.json.",
+        ),
+        Check(
+            "cameras.outline",
+            _rounded(poses.numbers["outline_after"]),
+            "px",
+            note=f"between model and masks; {poses.numbers['outline_before']:.2f} px as given",
+        ),
+    ]
+
+
+def _without_matrices(poses: PoseReport) -> dict[str, Any]:
+    """The report of the cameras, whose poses themselves are in cameras.json."""
+    document = asdict(poses)
+    for change in document["cameras"].values():
+        del change["camera_from_world"]
+    return document
 
 
 def _input_files(capture: Capture) -> list[Path]:

@@ -111,3 +111,14 @@ def test_the_digest_changes_with_everything_a_photo_says(photograph, textured_sp
     digests |= {photo_digest(photos[:2]), photo_digest(photos[::-1])}
     assert len(digests) == len(others) + 3
     assert photo_digest(photos) == photo_digest(list(photos))
+
+
+def test_a_document_is_kept_and_a_damaged_one_made_again(tmp_path):
+    found = {"kept": "lens", "numbers": {"shift": 1 / 3}}
+    MeshCache(tmp_path, "photos").document("poses", 1, lambda: found)
+    assert MeshCache(tmp_path, "photos").document("poses", 1, never) == found
+    (path,) = tmp_path.glob("poses-*.json")
+    path.write_text("{")
+    assert MeshCache(tmp_path, "photos").document("poses", 1, lambda: found) == found
+    assert MeshCache(tmp_path, "photos").document("poses", 2, lambda: {"kept": "n"})["kept"] == "n"
+    assert len(list(tmp_path.glob("poses-*"))) == 1

@@ -25,6 +25,14 @@ class Preset(str, Enum):
     high = "high"
 
 
+class Poses(str, Enum):
+    """Whether cameras are corrected."""
+
+    auto = "auto"
+    off = "off"
+    on = "on"
+
+
 def reconstruct(
     capture: Annotated[
         Path,
@@ -53,6 +61,9 @@ def reconstruct(
         int | None,
         typer.Option(min=64, help="Longest side of a photo [px].", show_default="by preset"),
     ] = None,
+    poses: Annotated[
+        Poses, typer.Option(help="Correct cameras that are slightly off; auto: where it helps.")
+    ] = Poses.auto,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same result.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Result as JSON on stdout.")] = False,
@@ -76,6 +87,7 @@ def reconstruct(
         formats=tuple(part.strip().lower() for part in formats.split(",") if part.strip()),
         holdout_every=holdout,
         max_size=max_size,
+        poses=poses.value,
         device=device.value,
         seed=seed,
     )

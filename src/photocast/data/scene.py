@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from photocast.data.camera import Camera
 from photocast.data.mesh import Mesh
+from photocast.data.poses import PoseReport
 
 __all__ = ["Light", "Scene"]
 
@@ -33,3 +34,5 @@ class Scene:
     """By view name."""
     light: Light = field(default_factory=Light)
     up: NDArray[np.float64] = field(default_factory=lambda: np.array([0.0, 1.0, 0.0]))
+    poses: PoseReport = field(default_factory=PoseReport)
+    """How ``cameras`` differ from those of the capture."""

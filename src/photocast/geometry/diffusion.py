@@ -51,7 +51,7 @@ class Diffusion:
         b: Float[Tensor, "vert c"],
         *,
         start: Float[Tensor, "vert c"] | None = None,
-        tolerance: float = 1e-3,
+        tolerance: float | None = 1e-3,
         most_steps: int = 60,
     ) -> Float[Tensor, "vert c"]:
         """x with (I + stiffness L) x = b, by conjugate gradients with a diagonal preconditioner.
@@ -59,7 +59,8 @@ class Diffusion:
         Args:
             b: Right-hand sides.
             start: Where to begin; zero if not given.
-            tolerance: Of the residual, relative to b.
+            tolerance: Of the residual, relative to b; None takes all the steps and never looks,
+                which on a GPU would mean to wait for it.
             most_steps: Stops there even if the tolerance is not met.
         """
         x = torch.zeros_like(b) if start is None else start.clone()
@@ -67,10 +68,10 @@ class Diffusion:
         z = self._inverse_diagonal * residual
         direction = z.clone()
         old = (residual * z).sum(0)
-        goal = tolerance * b.norm()
+        goal = None if tolerance is None else tolerance * b.norm()
         for step in range(most_steps):
             # looked at now and then only: on a GPU each look waits for the device
-            if step % 8 == 0 and bool(residual.norm() <= goal):
+            if goal is not None and step % 8 == 0 and bool(residual.norm() <= goal):
                 break
             ahead = self.apply(direction)
             size = old / (direction * ahead).sum(0).clamp(min=1e-30)

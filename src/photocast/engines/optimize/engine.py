@@ -4,7 +4,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from photocast.config import OptimizeConfig
-from photocast.data import Capture, Light, Mesh, Photo, Scene
+from photocast.data import Capture, Light, Mesh, Photo, PoseReport, Scene
 from photocast.errors import CaptureError
 from photocast.progress import Progress
 from photocast.stages.appearance import AppearanceFit
@@ -23,6 +23,7 @@ from photocast.stages.hull import tighten
 from photocast.stages.isosurface import extract_mesh
 from photocast.stages.lit import layout_of
 from photocast.stages.mesh_cache import MeshCache, photo_digest
+from photocast.stages.pose_refine import corrected, refine_poses
 from photocast.stages.refine import refine
 from photocast.stages.refine_targets import refine_targets
 from photocast.stages.texture import fitting_size
@@ -64,6 +65,14 @@ class Optimize:
         device = torch.device(config.device)
         kept = MeshCache(cache, photo_digest(photos))
         box = None if capture.box is None else capture.box.tolist()
+        poses = PoseReport.from_document(
+            kept.document(
+                "poses",
+                (config.poses, config.volume.mask_outliers, config.volume.seed, box, device.type),
+                lambda: asdict(_poses(photos, capture, config, device, progress)),
+            )
+        )
+        photos = corrected(photos, poses)
         shape = kept.get(
             "shape",
             (config.volume, config.mesh, box, device.type),
@@ -75,7 +84,7 @@ class Optimize:
         mesh = unwrap(shape, replace(config.unwrap, size=maps.size), progress, device=device)
         mesh, light = _appearance(mesh, photos, replace(config, appearance=maps), progress)
         cameras = {photo.name: photo.camera for photo in photos}
-        return Scene(mesh=mesh, cameras=cameras, light=light, up=capture.up)
+        return Scene(mesh=mesh, cameras=cameras, light=light, up=capture.up, poses=poses)
 
 
 def _map_size(shape: Mesh, photos: Sequence[Photo], config: OptimizeConfig) -> int:
@@ -102,6 +111,21 @@ def _appearance(
     return replace(mesh, material=finished_material(mesh, found)), Light(environment)
 
 
+def _poses(
+    photos: Sequence[Photo],
+    capture: Capture,
+    config: OptimizeConfig,
+    device: torch.device,
+    progress: Progress,
+) -> PoseReport:
+    progress("poses", 0, 1)
+    box = _box(photos, capture, config, device)  # masks and cameras agree, or it says why not
+    if config.poses.mode == "off":
+        progress("poses", 1, 1)
+        return PoseReport()
+    return refine_poses(photos, box, config, device=device, progress=progress)
+
+
 def _shape(
     photos: Sequence[Photo],
     capture: Capture,
@@ -110,9 +134,7 @@ def _shape(
     progress: Progress,
 ) -> Mesh:
     progress("shape", 0, 1)
-    outliers = config.volume.mask_outliers
-    box = _box(photos, capture)
-    box = tighten(photos, box, device=device, outliers=outliers)
+    box = _box(photos, capture, config, device)
     progress("shape", 1, 1)
     volume = fit_volume(photos, box, config.volume, device=device, progress=progress)
     progress("mesh", 0, 1)
@@ -121,12 +143,16 @@ def _shape(
     return mesh
 
 
-def _box(photos: Sequence[Photo], capture: Capture) -> NDArray[np.float64]:
+def _box(
+    photos: Sequence[Photo], capture: Capture, config: OptimizeConfig, device: torch.device
+) -> NDArray[np.float64]:
     """Where the object is, after masks and cameras were found to agree."""
     if capture.box is not None:
         require_agreement(photos)
-        return capture.box
-    with ThreadPoolExecutor(1, thread_name_prefix="photocast-box") as pool:
-        looking = pool.submit(object_box, photos)
-        require_agreement(photos)  # its message tells more, so it comes first
-        return looking.result()
+        box = capture.box
+    else:
+        with ThreadPoolExecutor(1, thread_name_prefix="photocast-box") as pool:
+            looking = pool.submit(object_box, photos)
+            require_agreement(photos)  # its message tells more, so it comes first
+            box = looking.result()
+    return tighten(photos, box, device=device, outliers=config.volume.mask_outliers)
