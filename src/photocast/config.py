@@ -269,8 +269,10 @@ class PoseConfig:
 class MeshConfig:
     """How the surface becomes triangles."""
 
-    face_count: int = 60_000
+    face_count: int = 200_000
     """At most this many triangles."""
+    detail: float = 0.5
+    """Share of the grid's triangles to keep, where that is fewer."""
     min_part: float = 0.005
     """Parts with less than this share of the largest part's area are dropped."""
 
@@ -518,8 +520,8 @@ def optimize_preset(
         "standard": VolumeConfig(seed=seed),
         "high": VolumeConfig(resolution=320, steps=(1000, 2500), seed=seed),
     }[name]
-    faces = {"draft": 30_000, "standard": 60_000, "high": 200_000}[name]
-    epochs = {"draft": 1, "standard": 3, "high": 8}[name]
+    faces = {"draft": 40_000, "standard": 200_000, "high": 500_000}[name]
+    epochs = {"draft": 3, "standard": 12, "high": 24}[name]
     texture = {"draft": 1024, "standard": 2048, "high": 4096}[name]
     return OptimizeConfig(
         appearance=AppearanceConfig(size=texture, seed=seed),
