@@ -33,6 +33,15 @@ class Diffusion:
             check_invariants=False,
         ).coalesce()
         self._inverse_diagonal = 1 / (1 + stiffness * degree)[:, None]
+        # G = stiffness adjacency / diagonal: what a Jacobi step mixes in from the neighbours
+        self._jacobi = torch.sparse_coo_tensor(
+            torch.stack([self._row, self._column]),
+            (stiffness * self._inverse_diagonal[:, 0])[self._row],
+            (vertex_count, vertex_count),
+            check_invariants=False,
+        ).coalesce()
+        most = stiffness * float(degree.max()) if len(degree) else 0.0
+        self._reach = most / (1 + most)
         self._inverse_degree = 1 / degree.clamp(min=1)[:, None]
 
     def apply(self, x: Float[Tensor, "vert c"]) -> Float[Tensor, "vert c"]:
@@ -46,12 +55,28 @@ class Diffusion:
             return torch.zeros_like(x)
         return (self.apply(x) - x) / self.stiffness * self._inverse_degree
 
+    def smooth(self, b: Float[Tensor, "vert c"], steps: int = 16) -> Float[Tensor, "vert c"]:
+        """About :meth:`solve`, in few device calls and without looking at the residual.
+
+        Chebyshev semi-iteration on x = G x + c, c = b / diagonal. All eigenvalues of G lie within
+        the largest neighbour sum of a row, so no inner products are needed; at a stiffness of 3,
+        16 steps leave less than a hundredth of the error.
+        Source: Golub & Van Loan, Matrix Computations, 4th ed., section 11.2.8.
+        """
+        c = b * self._inverse_diagonal
+        before, x, omega = torch.zeros_like(c), c, 1.0
+        for step in range(steps):
+            omega = 2 / (2 - self._reach**2) if step == 0 else 1 / (1 - self._reach**2 * omega / 4)
+            ahead = torch.sparse.addmm(c, self._jacobi, x)
+            before, x = x, torch.lerp(before, ahead, omega)
+        return x
+
     def solve(
         self,
         b: Float[Tensor, "vert c"],
         *,
         start: Float[Tensor, "vert c"] | None = None,
-        tolerance: float | None = 1e-3,
+        tolerance: float = 1e-3,
         most_steps: int = 60,
     ) -> Float[Tensor, "vert c"]:
         """x with (I + stiffness L) x = b, by conjugate gradients with a diagonal preconditioner.
@@ -59,8 +84,7 @@ class Diffusion:
         Args:
             b: Right-hand sides.
             start: Where to begin; zero if not given.
-            tolerance: Of the residual, relative to b; None takes all the steps and never looks,
-                which on a GPU would mean to wait for it.
+            tolerance: Of the residual, relative to b.
             most_steps: Stops there even if the tolerance is not met.
         """
         x = torch.zeros_like(b) if start is None else start.clone()
@@ -68,10 +92,10 @@ class Diffusion:
         z = self._inverse_diagonal * residual
         direction = z.clone()
         old = (residual * z).sum(0)
-        goal = None if tolerance is None else tolerance * b.norm()
+        goal = tolerance * b.norm()
         for step in range(most_steps):
             # looked at now and then only: on a GPU each look waits for the device
-            if goal is not None and step % 8 == 0 and bool(residual.norm() <= goal):
+            if step % 8 == 0 and bool(residual.norm() <= goal):
                 break
             ahead = self.apply(direction)
             size = old / (direction * ahead).sum(0).clamp(min=1e-30)

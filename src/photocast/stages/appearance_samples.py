@@ -7,7 +7,8 @@ mixes foreground and background is left out rather than painted on.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
+from itertools import product
 
 import numpy as np
 import torch
@@ -15,12 +16,13 @@ from jaxtyping import Float32, Int32, UInt8
 from torch import Tensor
 
 from photocast.config import AppearanceConfig
-from photocast.data import Photo
+from photocast.data import Camera, Photo
+from photocast.geometry.projection import clip_from_camera, transform_points
 from photocast.ops.interpolate import interpolate
 from photocast.ops.rasterize import rasterize
 from photocast.ops.shade import Layout, Points, footprint
 from photocast.progress import Progress
-from photocast.stages.texture_samples import _clip, _cosines, _cropped, _grown, _jumps
+from photocast.stages.texture_samples import _cosines, _grown, _jumps
 
 __all__ = ["CHUNK", "Samples", "gather"]
 
@@ -103,14 +105,14 @@ def _samples_of(
     numbers: tuple[int, int],
 ) -> Samples:
     vertices, normals, layout = surface
-    pose, device = photo.camera.camera_from_world, vertices.device
-    local = vertices.double().cpu().numpy() @ pose[:3, :3].T + pose[:3, 3]
-    left, top, camera = _cropped(photo.camera, local)
+    device = vertices.device
+    left, top, camera = _cropped(photo.camera, vertices)
     part = slice(top, top + camera.height), slice(left, left + camera.width)
-    raster = rasterize(_clip(local, camera).to(device), layout.faces, (camera.height, camera.width))
-    turn = torch.from_numpy(pose[:3, :3].T.astype(np.float32)).to(device)
-    position = torch.from_numpy(local.astype(np.float32)).to(device)
-    seen = interpolate(torch.cat([position, normals @ turn], 1), raster, layout.faces)[0]
+    pose = torch.from_numpy(camera.camera_from_world).to(device)
+    local = vertices.double() @ pose[:3, :3].T + pose[:3, 3]
+    raster = rasterize(_clip(local, camera), layout.faces, (camera.height, camera.width))
+    turn = pose[:3, :3].T.float()
+    seen = interpolate(torch.cat([local.float(), normals @ turn], 1), raster, layout.faces)[0]
     outside = raster.face[0] < 0
     if photo.mask is not None:
         mask = np.ascontiguousarray(photo.mask[part])
@@ -140,6 +142,42 @@ def _samples_of(
             pixel.square().sum(1) / corner,
         )
     )
+
+
+def _cropped(camera: Camera, vertices: Tensor) -> tuple[int, int, Camera]:
+    """The part of the image that can show the object's box: its left, its top and its camera."""
+    left, top, right, bottom = 0, 0, camera.width, camera.height
+    low, high = vertices.amin(0).tolist(), vertices.amax(0).tolist()
+    corners = np.array(list(product(*zip(low, high, strict=True))))
+    pixels, depth = camera.project(corners)
+    if depth.min() > 0:
+        (x0, y0), (x1, y1) = pixels.min(axis=0), pixels.max(axis=0)
+        left = int(np.clip(np.floor(x0) - 2, 0, camera.width - 1))
+        top = int(np.clip(np.floor(y0) - 2, 0, camera.height - 1))
+        right = int(np.clip(np.ceil(x1) + 2, left + 1, camera.width))
+        bottom = int(np.clip(np.ceil(y1) + 2, top + 1, camera.height))
+    part = replace(
+        camera,
+        width=right - left,
+        height=bottom - top,
+        cx=camera.cx - left,
+        cy=camera.cy - top,
+    )
+    return left, top, part
+
+
+def _clip(local: Tensor, camera: Camera) -> Tensor:
+    low, high = (local[:, 2].amin().item(), local[:, 2].amax().item())
+    span = max(float((local.amax(0) - local.amin(0)).norm()), 1e-30)
+    near = max(low - 0.01 * span, 1e-3 * span)
+    matrix = clip_from_camera(
+        size=(camera.height, camera.width),
+        focal=(camera.fx, camera.fy),
+        principal=(camera.cx, camera.cy),
+        near=near,
+        far=max(high, near) + 0.01 * span,
+    )
+    return transform_points(matrix[None].to(local.device), local).float()
 
 
 def _filled(*columns: Tensor) -> list[Tensor]:

@@ -104,11 +104,12 @@ def _appearance(
     if targets is not None and config.refine.epochs:
         vertices = refine(surface[0], surface[2], fit, targets, config.refine, progress)
         mesh = replace(mesh, vertices=vertices.cpu().numpy())
-        fit.move(layout_of(mesh, device))
+        surface = layout_of(mesh, device)
+        fit.move(surface)
     fit.run(coarse)
     found = fit.found()
     environment = found.environment.cpu().numpy()
-    return replace(mesh, material=finished_material(mesh, found)), Light(environment)
+    return replace(mesh, material=finished_material(surface[2], found)), Light(environment)
 
 
 def _poses(
