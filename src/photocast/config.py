@@ -20,7 +20,6 @@ __all__ = [
     "RefineConfig",
     "SampleConfig",
     "SampleLight",
-    "TextureConfig",
     "UnwrapConfig",
     "VolumeConfig",
     "optimize_preset",
@@ -269,45 +268,6 @@ class UnwrapConfig:
                 f"unwrap.padding = {self.padding}: must be at most a quarter of the size "
                 f"({self.size} px)."
             )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TextureConfig:
-    """How photos become a texture."""
-
-    size: int = 1024
-    """Side of the square map [px]."""
-    iterations: int = 8
-    """Corrections after the first average; more is sharper, slower and noisier."""
-    robust_rounds: int = 4
-    """How many of them seek the median of the photos, to find and distrust what hid the object or
-    moved; 0 trusts all photos alike."""
-    min_cosine: float = 0.2
-    """Leave out pixels that see the surface flatter than this cosine."""
-    cosine_power: float = 2.0
-    """How much frontal views count more: trust is the cosine to this power."""
-    edge: int = 2
-    """Leave out this many pixels along outlines, which mix object and background [px]."""
-    levels: int = 4
-    """Smaller levels of the map that distant pixels may use."""
-    max_samples: int = 12_000_000
-    """Pixels to keep of all photos together; beyond it every second, third, ... is used."""
-
-    def __post_init__(self) -> None:
-        limits = {
-            "size": (16, 16384),
-            "iterations": (0, 1000),
-            "robust_rounds": (0, 1000),
-            "min_cosine": (0.0, 0.99),
-            "cosine_power": (0.0, 16.0),
-            "edge": (0, 16),
-            "levels": (1, 14),
-            "max_samples": (1000, 10**9),
-        }
-        for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(f"texture.{name} = {value}: must be {low} to {high}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

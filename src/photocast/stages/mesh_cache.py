@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Keep the meshes of finished stages, so that a killed run continues where it was.
+"""Keep the bare meshes (vertices and faces) of finished stages, so that a killed run continues where it was.
 
 A stage's file is named by a hash of everything that decides its result: the photos, the settings
 and the stages before it. Another hash replaces the file of the same stage.
@@ -49,10 +49,7 @@ class MeshCache:
             old.unlink(missing_ok=True)
         partial = path.with_suffix(".partial")
         with partial.open("wb") as file:
-            if mesh.colors is None:
-                np.savez(file, vertices=mesh.vertices, faces=mesh.faces)
-            else:
-                np.savez(file, vertices=mesh.vertices, faces=mesh.faces, colors=mesh.colors)
+            np.savez(file, vertices=mesh.vertices, faces=mesh.faces)
         os.replace(partial, path)
         return mesh
 
@@ -61,8 +58,7 @@ def _load(path: Path) -> Mesh | None:
     try:
         # opened here: numpy leaves the file open if it is no archive
         with path.open("rb") as file, np.load(file) as data:
-            colors = data["colors"] if "colors" in data.files else None
-            return Mesh(vertices=data["vertices"], faces=data["faces"], colors=colors)
+            return Mesh(vertices=data["vertices"], faces=data["faces"])
     except FileNotFoundError:
         return None
     except (OSError, EOFError, ValueError, KeyError, MeshError, zipfile.BadZipFile):
