@@ -14,6 +14,7 @@ from photocast import config
 from photocast.config import (
     PRESETS,
     AppearanceConfig,
+    CarveConfig,
     DepthConfig,
     MeshConfig,
     OptimizeConfig,
@@ -37,6 +38,9 @@ BAD = [
     (VolumeConfig, {"rays_per_step": 0}, "rays_per_step"),
     (VolumeConfig, {"mask_outliers": 4}, "mask_outliers"),
     (VolumeConfig, {"sharpness": (0.0, 4.0)}, "sharpness"),
+    (CarveConfig, {"steps": -1}, "0 to 1000000"),
+    (CarveConfig, {"stride": 0.0}, "0.05"),
+    (CarveConfig, {"arrives": 1.5}, "1.0"),
     (DepthConfig, {"weight": (0.1, 0.0)}, "positive"),
     (DepthConfig, {"edge": -1}, "0 to 64"),
     (DepthConfig, {"robust": 0.0}, "0.001"),

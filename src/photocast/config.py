@@ -5,7 +5,7 @@
 The sentence under a field is its help. Changes use ``dataclasses.replace``; every seed is a field.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from photocast.errors import ConfigError
@@ -101,6 +101,19 @@ class CarveConfig:
     """Step sizes at the end, relative to the start."""
     seed: int = 0
     """Where samples lie on the rays."""
+
+    def __post_init__(self) -> None:
+        limits = {
+            "steps": (0, 10**6),
+            "rays_per_step": (1, 2**24),
+            "seen_rays": (1, 2**31 - 1),
+            "stride": (0.05, 2.0),
+            "arrives": (0.0, 1.0),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"carve.{name} = {value}: must be from {low} to {high}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -405,6 +418,7 @@ def optimize_preset(name: str, *, device: str = "cpu", seed: int = 0) -> Optimiz
         "standard": VolumeConfig(seed=seed),
         "high": VolumeConfig(resolution=320, steps=(1000, 2500), seed=seed),
     }[name]
+    volume = replace(volume, carve=replace(volume.carve, seed=seed))
     faces = {"draft": 30_000, "standard": 60_000, "high": 200_000}[name]
     epochs = {"draft": 1, "standard": 3, "high": 8}[name]
     texture = {"draft": 1024, "standard": 2048, "high": 4096}[name]

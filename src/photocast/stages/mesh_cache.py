@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Keep the bare meshes (vertices and faces) of finished stages, so that a killed run continues where it was.
+"""Keep the meshes of finished stages, so that a killed run continues where it was.
 
 A stage's file is named by a hash of everything that decides its result: the photos, the settings
 and the stages before it. Another hash replaces the file of the same stage.
@@ -24,7 +24,7 @@ __all__ = ["MeshCache", "photo_digest"]
 
 
 class MeshCache:
-    """Meshes by stage and by what they were made from."""
+    """Vertices and faces by stage and by what they were made from."""
 
     def __init__(self, folder: Path, start: str) -> None:
         """Use a folder, made when first written; ``start`` describes the inputs."""
