@@ -5,7 +5,7 @@
 The sentence under a field is its help. Changes use ``dataclasses.replace``; every seed is a field.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from photocast.errors import ConfigError
@@ -21,7 +21,6 @@ __all__ = [
     "RefineConfig",
     "SampleConfig",
     "SampleLight",
-    "TextureConfig",
     "UnwrapConfig",
     "VolumeConfig",
     "optimize_preset",
@@ -78,7 +77,7 @@ class SampleConfig:
 class CarveConfig:
     """How hollows that outlines cannot show are dug out of the visual hull."""
 
-    steps: int = 400
+    steps: int = 600
     """Optimiser steps; 0 starts from the bare hull."""
     rays_per_step: int = 16384
     """Pixels compared in one step."""
@@ -108,6 +107,19 @@ class CarveConfig:
     """Step sizes at the end, relative to the start."""
     seed: int = 0
     """Where samples lie on the rays."""
+
+    def __post_init__(self) -> None:
+        limits = {
+            "steps": (0, 10**6),
+            "rays_per_step": (1, 2**24),
+            "seen_rays": (1, 2**31 - 1),
+            "stride": (0.05, 2.0),
+            "arrives": (0.0, 1.0),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"carve.{name} = {value}: must be from {low} to {high}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,13 +165,13 @@ class DepthConfig:
 class VolumeConfig:
     """How a signed-distance grid is fitted to the photos by volume rendering."""
 
-    resolution: int = 192
+    resolution: int = 256
     """Grid vertices along the object's longest side at the finest level, at most."""
-    pixels_per_voxel: float = 1.3
+    pixels_per_voxel: float = 1.0
     """A finest cell is at least this many pixels wide, or it would learn the photos' noise."""
     levels: int = 2
     """Coarse to fine: each level halves the voxels of the one before."""
-    steps: tuple[int, ...] = (700, 900)
+    steps: tuple[int, ...] = (700, 1500)
     """Optimiser steps per level, coarse first, at most."""
     epochs: float = 12.0
     """A level ends once every pixel was seen this often, on average."""
@@ -167,7 +179,7 @@ class VolumeConfig:
     """Fewest steps of a level, however few pixels there are."""
     rays_per_step: int = 16384
     """Pixels compared in one step."""
-    sharpness: tuple[float, float] = (2.0, 6.0)
+    sharpness: tuple[float, float] = (1.5, 4.0)
     """How abruptly the surface turns opaque at the start and end of a level [1/voxel]."""
     rate_color: float = 0.04
     """Optimiser step for colours [sRGB, 0..1]."""
@@ -336,45 +348,6 @@ class UnwrapConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TextureConfig:
-    """How photos become a texture."""
-
-    size: int = 1024
-    """Side of the square map [px]."""
-    iterations: int = 8
-    """Corrections after the first average; more is sharper, slower and noisier."""
-    robust_rounds: int = 4
-    """How many of them seek the median of the photos, to find and distrust what hid the object or
-    moved; 0 trusts all photos alike."""
-    min_cosine: float = 0.2
-    """Leave out pixels that see the surface flatter than this cosine."""
-    cosine_power: float = 2.0
-    """How much frontal views count more: trust is the cosine to this power."""
-    edge: int = 2
-    """Leave out this many pixels along outlines, which mix object and background [px]."""
-    levels: int = 4
-    """Smaller levels of the map that distant pixels may use."""
-    max_samples: int = 12_000_000
-    """Pixels to keep of all photos together; beyond it every second, third, ... is used."""
-
-    def __post_init__(self) -> None:
-        limits = {
-            "size": (16, 16384),
-            "iterations": (0, 1000),
-            "robust_rounds": (0, 1000),
-            "min_cosine": (0.0, 0.99),
-            "cosine_power": (0.0, 16.0),
-            "edge": (0, 16),
-            "levels": (1, 14),
-            "max_samples": (1000, 10**9),
-        }
-        for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(f"texture.{name} = {value}: must be {low} to {high}.")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class AppearanceConfig:
     """How material and light are found on a given shape."""
 
@@ -516,18 +489,31 @@ def optimize_preset(
         poses: One of ``POSE_MODES``.
     """
     volume = {
-        "draft": VolumeConfig(resolution=128, steps=(250, 250), seed=seed),
+        "draft": VolumeConfig(
+            resolution=128,
+            pixels_per_voxel=1.3,
+            steps=(200, 300),
+            carve=CarveConfig(steps=250),
+            seed=seed,
+        ),
         "standard": VolumeConfig(seed=seed),
-        "high": VolumeConfig(resolution=320, steps=(1000, 2500), seed=seed),
+        "high": VolumeConfig(resolution=384, steps=(1000, 3000), epochs=24.0, seed=seed),
     }[name]
-    faces = {"draft": 40_000, "standard": 200_000, "high": 500_000}[name]
-    epochs = {"draft": 3, "standard": 12, "high": 24}[name]
+    volume = replace(volume, carve=replace(volume.carve, seed=seed))
+    faces = {"draft": 60_000, "standard": 200_000, "high": 500_000}[name]
+    epochs = {"draft": 3, "standard": 20, "high": 40}[name]
     texture = {"draft": 1024, "standard": 2048, "high": 4096}[name]
     return OptimizeConfig(
-        appearance=AppearanceConfig(size=texture, seed=seed),
+        appearance=_appearance_preset(name, texture, seed),
         poses=PoseConfig(mode=poses),
         volume=volume,
         mesh=MeshConfig(face_count=faces),
         refine=RefineConfig(epochs=epochs, seed=seed),
         device=device,
     )
+
+
+def _appearance_preset(name: str, size: int, seed: int) -> AppearanceConfig:
+    if name == "draft":
+        return AppearanceConfig(size=size, coarse=(4,), epochs=(2.0, 4.0), min_steps=40, seed=seed)
+    return AppearanceConfig(size=size, seed=seed)

@@ -7,8 +7,7 @@ mixes foreground and background is left out rather than painted on.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
-from itertools import product
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -16,13 +15,12 @@ from jaxtyping import Float32, Int32, UInt8
 from torch import Tensor
 
 from photocast.config import AppearanceConfig
-from photocast.data import Camera, Photo
-from photocast.geometry.projection import clip_from_camera, transform_points
+from photocast.data import Photo
 from photocast.ops.interpolate import interpolate
 from photocast.ops.rasterize import rasterize
 from photocast.ops.shade import Layout, Points, footprint
 from photocast.progress import Progress
-from photocast.stages.texture_samples import _cosines, _grown, _jumps
+from photocast.stages.seen_pixels import clip_space, cosines, cropped, depth_jumps, grown
 
 __all__ = ["CHUNK", "Samples", "gather"]
 
@@ -106,11 +104,11 @@ def _samples_of(
 ) -> Samples:
     vertices, normals, layout = surface
     device = vertices.device
-    left, top, camera = _cropped(photo.camera, vertices)
+    left, top, camera = cropped(photo.camera, vertices)
     part = slice(top, top + camera.height), slice(left, left + camera.width)
     pose = torch.from_numpy(camera.camera_from_world).to(device)
     local = vertices.double() @ pose[:3, :3].T + pose[:3, 3]
-    raster = rasterize(_clip(local, camera), layout.faces, (camera.height, camera.width))
+    raster = rasterize(clip_space(local, camera), layout.faces, (camera.height, camera.width))
     turn = pose[:3, :3].T.float()
     seen = interpolate(torch.cat([local.float(), normals @ turn], 1), raster, layout.faces)[0]
     outside = raster.face[0] < 0
@@ -118,10 +116,10 @@ def _samples_of(
         mask = np.ascontiguousarray(photo.mask[part])
         outside |= torch.from_numpy(mask).to(device) < _INSIDE
     # Next to an edge photos mix two things. Thin parts are all edge, so such pixels count a little.
-    jumps = _jumps(seen[..., 2], raster.face[0] >= 0, seen, camera)
-    mixed = _grown(outside | jumps, config.edge).flatten()
+    jumps = depth_jumps(seen[..., 2], raster.face[0] >= 0, seen, camera)
+    mixed = grown(outside | jumps, config.edge).flatten()
     index = torch.nonzero(~outside.flatten())[:, 0]
-    cosine = _cosines(seen.flatten(0, 1)[index])
+    cosine = cosines(seen.flatten(0, 1)[index])
     keep = cosine > config.min_cosine
     index, cosine = index[keep][:: numbers[1]], cosine[keep][:: numbers[1]]
     rgb = torch.from_numpy(np.ascontiguousarray(photo.rgb[part])).to(device).flatten(0, 1)
@@ -142,42 +140,6 @@ def _samples_of(
             pixel.square().sum(1) / corner,
         )
     )
-
-
-def _cropped(camera: Camera, vertices: Tensor) -> tuple[int, int, Camera]:
-    """The part of the image that can show the object's box: its left, its top and its camera."""
-    left, top, right, bottom = 0, 0, camera.width, camera.height
-    low, high = vertices.amin(0).tolist(), vertices.amax(0).tolist()
-    corners = np.array(list(product(*zip(low, high, strict=True))))
-    pixels, depth = camera.project(corners)
-    if depth.min() > 0:
-        (x0, y0), (x1, y1) = pixels.min(axis=0), pixels.max(axis=0)
-        left = int(np.clip(np.floor(x0) - 2, 0, camera.width - 1))
-        top = int(np.clip(np.floor(y0) - 2, 0, camera.height - 1))
-        right = int(np.clip(np.ceil(x1) + 2, left + 1, camera.width))
-        bottom = int(np.clip(np.ceil(y1) + 2, top + 1, camera.height))
-    part = replace(
-        camera,
-        width=right - left,
-        height=bottom - top,
-        cx=camera.cx - left,
-        cy=camera.cy - top,
-    )
-    return left, top, part
-
-
-def _clip(local: Tensor, camera: Camera) -> Tensor:
-    low, high = (local[:, 2].amin().item(), local[:, 2].amax().item())
-    span = max(float((local.amax(0) - local.amin(0)).norm()), 1e-30)
-    near = max(low - 0.01 * span, 1e-3 * span)
-    matrix = clip_from_camera(
-        size=(camera.height, camera.width),
-        focal=(camera.fx, camera.fy),
-        principal=(camera.cx, camera.cy),
-        near=near,
-        far=max(high, near) + 0.01 * span,
-    )
-    return transform_points(matrix[None].to(local.device), local).float()
 
 
 def _filled(*columns: Tensor) -> list[Tensor]:

@@ -26,7 +26,7 @@ __all__ = ["MeshCache", "photo_digest"]
 
 
 class MeshCache:
-    """Meshes by stage and by what they were made from."""
+    """Vertices and faces by stage and by what they were made from."""
 
     def __init__(self, folder: Path, start: str) -> None:
         """Use a folder, made when first written; ``start`` describes the inputs."""
@@ -47,10 +47,7 @@ class MeshCache:
         mesh = compute()
         partial = self._make_room(stage, path)
         with partial.open("wb") as file:
-            if mesh.colors is None:
-                np.savez(file, vertices=mesh.vertices, faces=mesh.faces)
-            else:
-                np.savez(file, vertices=mesh.vertices, faces=mesh.faces, colors=mesh.colors)
+            np.savez(file, vertices=mesh.vertices, faces=mesh.faces)
         os.replace(partial, path)
         return mesh
 
@@ -87,8 +84,7 @@ def _load(path: Path) -> Mesh | None:
     try:
         # opened here: numpy leaves the file open if it is no archive
         with path.open("rb") as file, np.load(file) as data:
-            colors = data["colors"] if "colors" in data.files else None
-            return Mesh(vertices=data["vertices"], faces=data["faces"], colors=colors)
+            return Mesh(vertices=data["vertices"], faces=data["faces"])
     except FileNotFoundError:
         return None
     except (OSError, EOFError, ValueError, KeyError, MeshError, zipfile.BadZipFile):

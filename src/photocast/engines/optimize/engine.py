@@ -22,11 +22,11 @@ from photocast.stages.consistency import object_box, require_agreement
 from photocast.stages.hull import tighten
 from photocast.stages.isosurface import extract_mesh
 from photocast.stages.lit import layout_of
+from photocast.stages.map_size import fitting_size
 from photocast.stages.mesh_cache import MeshCache, photo_digest
 from photocast.stages.pose_refine import corrected, refine_poses
 from photocast.stages.refine import refine
 from photocast.stages.refine_targets import refine_targets
-from photocast.stages.texture import fitting_size
 from photocast.stages.unwrap import unwrap
 from photocast.stages.volume import fit_volume
 
