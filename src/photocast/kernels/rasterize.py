@@ -39,6 +39,7 @@ class Grid:
     part: wp.int32  # this launch does rows part, part + parts, ...
     parts: wp.int32
     span: wp.int32  # columns per thread: on the CPU starting a thread costs more than a pixel
+    run: wp.int32  # rows per thread, in the kernels that make use of it
 
 
 @wp.func
