@@ -233,8 +233,8 @@ def add_side_gradient(
         turned(narrowed(aq)) * gq, q, grid
     )
     first = view * surface.clip.shape[1]
-    add_vec4(grad_clip, part, first + ends[0], grad_a)
-    add_vec4(grad_clip, part, first + ends[1], grad_b)
+    add_vec4(grad_clip, part, first + ends[0], 0, grad_a)
+    add_vec4(grad_clip, part, first + ends[1], 0, grad_b)
 
 
 @wp.func
