@@ -81,7 +81,7 @@ class CarveConfig:
     """Optimiser steps; 0 starts from the bare hull."""
     least_photos: int = 16
     """With fewer photos the hull is left as it is: too few see into the same hollow."""
-    clear: float = 1.0
+    clear: float = 2.0
     """Contrast of the photos over what is left unexplained, both squared, from which the result is
     believed; else the hull is left as it is."""
     rays_per_step: int = 16384
