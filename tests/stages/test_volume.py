@@ -9,10 +9,9 @@ import pytest
 import torch
 import trimesh
 
-from photocast.config import DepthConfig, MeshConfig, VolumeConfig
+from photocast.config import CarveConfig, DepthConfig, MeshConfig, VolumeConfig
 from photocast.data import Mesh
 from photocast.errors import Cancelled
-from photocast.geometry.level_set import level_set
 from photocast.progress import silent
 from photocast.stages.hull import hull_distance
 from photocast.stages.isosurface import extract_mesh
@@ -30,19 +29,9 @@ def sphere(radius=0.8):
     return Mesh(radius * ball.vertices.astype(np.float32), ball.faces.astype(np.int32))
 
 
-def bowl():
-    """Half a ball with a dent of radius 0.75 in its flat top: its hull is filled to the rim."""
-    axis = np.linspace(-1.1, 1.1, 65)
-    p = np.stack(np.meshgrid(axis, axis, axis, indexing="ij"), -1)
-    solid = np.maximum(np.linalg.norm(p, axis=-1) - 0.9, p[..., 2] - 0.05)
-    dent = 0.75 - np.linalg.norm(p - [0, 0, BOTTOM + 0.75], axis=-1)
-    distance = np.maximum(solid, dent)
-    vertices, faces = level_set(distance, lower=np.full(3, -1.1), cell=axis[1] - axis[0])
-    return Mesh(vertices.astype(np.float32), faces)
-
-
 def fit(photos, box=BOX, progress=silent, **settings):
-    config = VolumeConfig(**{"resolution": 44, "rays_per_step": 2048, "epochs": 1e6, **settings})
+    small = {"resolution": 44, "rays_per_step": 2048, "epochs": 1e6, "carve": CarveConfig(steps=0)}
+    config = VolumeConfig(**{**small, **settings})
     return fit_volume(photos, box, config, device=CPU, progress=progress)
 
 
@@ -72,43 +61,42 @@ def test_a_sphere_is_found_to_a_quarter_of_a_percent(photograph):
     assert chamfer(volume, sphere()) < 0.004
 
 
-def test_a_dent_that_the_hull_cannot_see_is_found(photograph):
-    truth = bowl()
-    photos = photograph(truth, count=16)
+def test_a_dent_that_the_hull_cannot_see_is_found(photograph, bowl):
+    photos = photograph(bowl, count=16)
     volume = fit(photos, BOWL_BOX, steps=(350, 60))
     filled = hull(photos, volume.frame)
-    assert chamfer(filled, truth) > 0.013
-    assert chamfer(volume, truth) < 0.006
+    assert chamfer(filled, bowl) > 0.013
+    assert chamfer(volume, bowl) < 0.006
     inside = [[0, 0, BOTTOM + 0.2], [0.2, 0, BOTTOM + 0.25], [0, -0.2, BOTTOM + 0.25]]
     assert (at(filled, inside)[:, 3] < 0).all()
     assert (at(volume, inside)[:, 3] > 0).all()
 
 
-def test_nothing_is_left_beyond_the_box_where_few_photos_look(photograph):
-    photos = photograph(bowl(), count=10, depth=True)
+def test_nothing_is_left_beyond_the_box_where_few_photos_look(photograph, bowl):
+    photos = photograph(bowl, count=10, depth=True)
     mesh = extract_mesh(fit(photos, BOWL_BOX, steps=(10, 10)), MeshConfig())
     assert (mesh.bounds[0] > BOWL_BOX[0]).all()
     assert (mesh.bounds[1] < BOWL_BOX[1]).all()
 
 
-def test_measured_depth_shows_the_dent_at_once(photograph):
-    photos = photograph(bowl(), count=10, depth=True)
+def test_measured_depth_shows_the_dent_at_once(photograph, bowl):
+    photos = photograph(bowl, count=10, depth=True)
     blind = [replace(photo, depth=None) for photo in photos]
     measured, guessed = (
-        chamfer(fit(some, BOWL_BOX, steps=(20, 20)), bowl()) for some in (photos, blind)
+        chamfer(fit(some, BOWL_BOX, steps=(20, 20)), bowl) for some in (photos, blind)
     )
     assert measured < 0.005
     assert measured < 0.4 * guessed
 
 
-def test_depth_that_is_not_a_number_spoils_nothing(photograph):
-    photos = photograph(bowl(), count=10, depth=True)
+def test_depth_that_is_not_a_number_spoils_nothing(photograph, bowl):
+    photos = photograph(bowl, count=10, depth=True)
     for photo in photos:
         photo.depth[::3] = np.nan
         photo.depth[1, ::2] = np.inf
     volume = fit(photos, BOWL_BOX, steps=(20, 20))
     assert torch.isfinite(volume.values).all()
-    assert chamfer(volume, bowl()) < 0.008
+    assert chamfer(volume, bowl) < 0.008
 
 
 def test_the_photos_have_the_last_word_over_depth_that_all_views_get_wrong(photograph):
