@@ -174,7 +174,7 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     device = parser.parse_args().device
     capture, photos, tests = load(SAMPLE, _SIZE)
-    shown, config = Pictures(tests), small_setting(device)
+    shown, config = Pictures(tests), small_setting(device, carve_steps=400)
     mesh, counts = shapes(capture, photos, config, shown)
     mesh, light = appearance(mesh, photos, config, shown)
     results(mesh, light, shown)

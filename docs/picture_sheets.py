@@ -37,10 +37,10 @@ def load(folder: Path, max_size: int) -> tuple[Capture, tuple[Photo, ...], tuple
     return replace(capture, test_views=()), both[0], both[1]
 
 
-def small_setting(device: str = "cpu") -> OptimizeConfig:
+def small_setting(device: str = "cpu", *, carve_steps: int = 120) -> OptimizeConfig:
     """The preset draft with fewer steps, without camera refinement: enough for a small picture."""
     draft = optimize_preset("draft", device=device, poses="off")
-    carve = replace(draft.volume.carve, steps=120, rays_per_step=8192)
+    carve = replace(draft.volume.carve, steps=carve_steps, rays_per_step=8192)
     volume = replace(
         draft.volume, resolution=96, steps=(100, 160), rays_per_step=8192, min_steps=100
     )
