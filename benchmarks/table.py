@@ -19,6 +19,7 @@ START, END = "<!-- numbers -->", "<!-- /numbers -->"
 # name, unit, factor, digits
 LABELS: dict[str, tuple[str, str, float, int]] = {
     "seconds": ("time", " s", 1, 0),
+    "seconds_to_mesh": ("time to the mesh", " s", 1, 1),
     "seconds_with_evaluate": ("time with evaluation", " s", 1, 0),
     "peak_rss_mb": ("memory", " GB", 1e-3, 1),
     "psnr_white": ("PSNR", " dB", 1, 1),
