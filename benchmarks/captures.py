@@ -6,7 +6,8 @@
     python benchmarks/captures.py spot --data ../shared/data --save
 
 Both commands run as processes of their own in an empty folder. ``--save`` keeps the result as
-``benchmarks/results/ROW.json`` (``ROW_cuda.json`` on a GPU), from which ``table.py`` makes the README's table. ``--cold``
+``benchmarks/results/ROW.json`` (``ROW_cuda.json`` on a GPU), from which ``table.py`` makes the
+README's table. ``--cold``
 compiles the kernels anew, as the first run after an installation does.
 """
 
