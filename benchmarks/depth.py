@@ -58,7 +58,7 @@ def with_depth(
 
 
 def settings_of(options: argparse.Namespace, device: torch.device) -> OptimizeConfig:
-    """The preset, smaller where asked for, with next to no texture: only the shape is scored."""
+    """The preset, smaller where asked for, with the cameras taken as given."""
     preset = optimize_preset(options.preset, device=str(device), seed=options.seed)
     volume = preset.volume
     if options.resolution:
@@ -66,8 +66,7 @@ def settings_of(options: argparse.Namespace, device: torch.device) -> OptimizeCo
     if options.steps:
         volume = replace(volume, steps=(options.steps,) * volume.levels)
     volume = replace(volume, depth=replace(volume.depth, fit_scale=options.fit_scale))
-    texture = replace(preset.texture, size=256, iterations=1)
-    return replace(preset, volume=volume, texture=texture)
+    return replace(preset, volume=volume, poses=replace(preset.poses, mode="off"))
 
 
 def score(

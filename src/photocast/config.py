@@ -79,6 +79,11 @@ class CarveConfig:
 
     steps: int = 600
     """Optimiser steps; 0 starts from the bare hull."""
+    least_photos: int = 16
+    """With fewer photos the hull is left as it is: too few see into the same hollow."""
+    clear: float = 2.0
+    """Contrast of the photos over what is left unexplained, both squared, from which the result is
+    believed; else the hull is left as it is."""
     rays_per_step: int = 16384
     """Pixels compared in one step."""
     seen_rays: int = 400_000
@@ -93,7 +98,7 @@ class CarveConfig:
     """A place is empty if this share of some ray arrives there and meets little."""
     rate_color: float = 0.05
     """Optimiser step for colours [sRGB, 0..1]."""
-    shiny: bool = False
+    shiny: bool = True
     """Let colours depend on the view meanwhile."""
     rate_shine: float = 0.003
     """Optimiser step for colour that depends on the view [sRGB, 0..1]."""
@@ -189,6 +194,9 @@ class VolumeConfig:
     """Optimiser step for colour that depends on the view [sRGB, 0..1]."""
     smooth: tuple[float, float] = (0.006, 0.001)
     """Weight of surface smoothness at the start of the first and the end of the last level."""
+    most_smooth: float = 8.0
+    """Smoothness counts up to this many times more where photos say little: plain surfaces,
+    highlights, changing exposure."""
     eikonal: float = 0.005
     """Weight that keeps the field a distance field."""
     cool: float = 0.1
@@ -199,7 +207,7 @@ class VolumeConfig:
     """What measured depth is worth."""
     carve: CarveConfig = field(default_factory=CarveConfig)
     """Before the first level, where photos have no depth."""
-    shiny: bool = False
+    shiny: bool = True
     """Let colours depend on the view while the shape is found, so that highlights dent it less."""
     mask_outliers: int = 0
     """How many masks may be wrong about any one point."""

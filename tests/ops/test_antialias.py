@@ -50,6 +50,38 @@ def test_value_and_gradients_match_the_twin(soup, torus, device, scene, seed):
         assert_close(a.cpu().double(), b, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("size", [(70, 90), (1, 40), (43, 1), (9, 8)])
+@pytest.mark.parametrize("scene", ["soup", "fine", "torus"])
+def test_lists_of_pairs_give_the_same_as_all_pixels(soup, torus, monkeypatch, scene, size):
+    clip, faces = {
+        "soup": lambda: soup(4, faces=40),
+        "fine": lambda: torus(200, 150),  # most pairs are walked
+        "torus": lambda: torus(18, 12),
+    }[scene]()
+    random = torch.Generator().manual_seed(1)
+    raster = rasterize(clip, faces, size)
+    color = torch.rand((2, *size, 3), generator=random).requires_grad_()
+    upstream = torch.randn((2, *size, 3), generator=random)
+    clip.requires_grad_()
+
+    def results():
+        image = antialias(color, raster, clip, faces)
+        return image, *torch.autograd.grad(image, [color, clip], upstream)
+
+    rows = results()
+    with monkeypatch.context() as patch:  # what CUDA does
+        patch.setattr("photocast.ops.antialias._lists_pairs", lambda _: True)
+        patch.setattr("photocast.ops.antialias.WALKERS", 7)  # each walks many
+        patch.setattr("photocast.ops.antialias.BLENDERS", 5)
+        listed = results()
+    thin = 1 in size
+    assert thin or (rows[0] != color).sum() > 10
+    assert thin or rows[2].abs().max() > 0.1
+    assert torch.equal(listed[0], rows[0])
+    assert torch.equal(listed[1], rows[1])
+    assert_close(listed[2], rows[2], rtol=1e-4, atol=1e-4)
+
+
 def test_twin_matches_finite_differences(torus):
     clip, faces = torus(4, 3)
     clip, size = clip[:1].double(), (6, 7)

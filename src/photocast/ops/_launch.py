@@ -230,10 +230,13 @@ def launch(
 
 
 @lru_cache(maxsize=256)
-def grid_of(height: int, width: int, part: int = 0, parts: int = 1, span: int = 1) -> Grid:
+def grid_of(
+    height: int, width: int, part: int = 0, parts: int = 1, *, span: int = 1, run: int = 1
+) -> Grid:
     """A grid with these fields; not to be changed, because all who ask get the same one."""
     grid = Grid()
-    grid.height, grid.width, grid.part, grid.parts, grid.span = height, width, part, parts, span
+    grid.height, grid.width, grid.part, grid.parts = height, width, part, parts
+    grid.span, grid.run = span, run
     return grid
 
 
@@ -244,6 +247,7 @@ def launch_rows(
     device: torch.device,
     *,
     every_row: bool = False,
+    in_runs: bool = False,
 ) -> None:
     """Run a per-pixel kernel over a batch of images, rows dealt out to the parts in turn.
 
@@ -254,17 +258,25 @@ def launch_rows(
         inputs: Kernel parameters for one part, given its grid.
         device: Where the tensors live.
         every_row: Let every part visit all rows (it then owns something else than rows).
+        in_runs: The kernel works on ``grid.run`` rows from ``grid.run`` times that row on: as
+            many pixels below each other as a thread can sum up before it needs an atomic addition.
     """
     views, height, width = shape
     rows = views * height
     parts = part_count(device) if rows * width > FEW_PIXELS else 1
-    span = width if device.type == "cpu" else 1
+    span, run = _tile(width, device) if in_runs else (_tile(width, device)[0], 1)
     jobs = []
     for part in range(parts):
-        grid = grid_of(height, width, part, parts, span)
-        count = rows if every_row else len(range(part, rows, parts))
+        grid = grid_of(height, width, part, parts, span=span, run=run)
+        count = -(-rows // run)
+        count = count if every_row else len(range(part, count, parts))
         jobs.append(((count, -(-width // span)), inputs(grid)))
     launch_parts(kernel, jobs, device)
+
+
+def _tile(width: int, device: torch.device) -> tuple[int, int]:
+    """Columns and rows per thread; on CUDA neighbouring threads must read neighbouring columns."""
+    return (width, 1) if device.type == "cpu" else (1, 8)
 
 
 class GradientSums:
@@ -282,7 +294,9 @@ class GradientSums:
             shared: All parts write one table, because each row belongs to one part.
         """
         device = upstream[0].device
-        shape = (1 if shared else part_count(device), rows, channels)
+        wide = channels if shared else _table_width(channels, device)
+        shape = (1 if shared else part_count(device), rows, wide)
+        self.channels = channels
         self.unit = _unit(upstream) if is_deterministic() else 0.0
         kind = torch.int64 if self.unit else torch.float32
         self.table = torch.zeros(shape, dtype=kind, device=device)
@@ -310,7 +324,12 @@ class GradientSums:
         table = self.table[0] if len(self.table) == 1 else self.table.sum(0)
         if self.unit:
             table = (table.double() / self.unit).float()
-        return table.view(tuple(shape))
+        return table[..., : self.channels].reshape(tuple(shape))
+
+
+def _table_width(channels: int, device: torch.device) -> int:
+    # Rows of fours: CUDA then adds four numbers at once.
+    return channels if device.type == "cpu" or channels < 2 else -(-channels // 4) * 4
 
 
 def _unit(upstream: Sequence[Tensor]) -> float:

@@ -7,8 +7,9 @@ Source of the idea: Laine et al., Modular primitives for high-performance differ
 """
 
 import itertools
+import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,8 +21,15 @@ from photocast.kernels.antialias import (
     blend_kernel,
     pairs_kernel,
 )
+from photocast.kernels.antialias_listed import (
+    blend_listed_kernel,
+    list_found_kernel,
+    list_open_kernel,
+    pull_clip_listed_kernel,
+    pull_color_listed_kernel,
+)
 from photocast.ops._check import check_faces, check_tensor, version_of
-from photocast.ops._launch import GradientSums, launch_rows
+from photocast.ops._launch import GradientSums, grid_of, launch, launch_rows
 from photocast.ops.rasterize import Raster
 
 __all__ = ["EdgeTopology", "antialias", "antialias_twin", "edge_topology"]
@@ -29,6 +37,9 @@ __all__ = ["EdgeTopology", "antialias", "antialias_twin", "edge_topology"]
 
 MOST_STEPS = 64
 REACHED = -2  # the surface connects both centres
+LISTED_ROWS = 4  # pixels per thread while pairs are listed
+WALKERS = 2**18  # threads that share the pairs to walk: about what a large GPU holds at once
+BLENDERS = 2**16  # and the pairs found
 _topologies: Any = WeakIdKeyDictionary()  # index buffer: its version and topology
 
 
@@ -130,6 +141,25 @@ def _topology_of(faces: Tensor) -> EdgeTopology:
     return topology
 
 
+class _Scene(NamedTuple):
+    """What the kernels walk over."""
+
+    clip: Tensor
+    faces: Tensor
+    twins: Tensor
+    shape: tuple[int, int, int]  # views, height, width
+
+
+class _Silhouettes(NamedTuple):
+    """The pairs with a silhouette; pair = 2 * pixel + axis."""
+
+    marks: Tensor  # row w 2: one byte per pair; the next two are written only where it is set
+    sides: Tensor  # row w 2: half-edge
+    shifts: Tensor  # row w 2: m
+    counts: Tensor  # length of the list of pairs to walk, and of the next one
+    found: Tensor  # the pairs, if they are listed
+
+
 class _Antialias(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -142,73 +172,144 @@ class _Antialias(torch.autograd.Function):
         depth: Tensor,
     ) -> Tensor:
         views, height, width = face.shape
-        rows = views * height
-        marks = torch.empty((rows, width), dtype=torch.uint8, device=clip.device)
-        sides = torch.empty((rows, width, 2), dtype=torch.int32, device=clip.device)
-        shifts = clip.new_empty((rows, width, 2))
-        launch_rows(
-            pairs_kernel,
-            (views, height, width),
-            lambda grid: [
-                clip,
-                faces,
-                twins,
-                grid,
-                face,
-                depth,
-                marks,
-                sides,
-                shifts,
-            ],
-            clip.device,
-        )
-        blended = torch.empty_like(color)
-        launch_rows(
-            blend_kernel,
-            (views, height, width),
-            lambda grid: [
-                color,
-                grid,
-                marks,
-                shifts,
-                blended,
-            ],
-            clip.device,
-        )
-        ctx.save_for_backward(color, clip, faces, twins, blended, marks, sides, shifts)
+        scene = _Scene(clip, faces, twins, (views, height, width))
+        find, blend = _find, _blend
+        if _lists_pairs(clip.device):
+            find, blend = _find_listed, _blend_listed
+        found = find(scene, face, depth)
+        blended = blend(scene, color, found)
+        ctx.save_for_backward(color, clip, faces, twins, blended, *found)
         return blended
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, None, None, None, None]:
-        color, clip, faces, twins, blended, marks, sides, shifts = ctx.saved_tensors
+        color, clip, faces, twins, blended, *kept = ctx.saved_tensors
         views, height, width = color.shape[:3]
+        scene = _Scene(clip, faces, twins, (views, height, width))
         wants_clip = bool(ctx.needs_input_grad[1])
         grad = grad.contiguous()
         count = clip.shape[0] * clip.shape[1] if wants_clip else 0
         sums = GradientSums(count, 4, [grad], shared=False)
-        grad_color = torch.empty_like(grad)
-        launch_rows(
-            antialias_backward_kernel,
-            (views, height, width),
-            lambda grid: [
-                clip,
-                faces,
-                twins,
-                grid,
-                color,
-                blended,
-                marks,
-                sides,
-                shifts,
-                grad,
-                int(wants_clip),
-                grad_color,
-                *sums.arguments,
-            ],
-            clip.device,
-        )
+        pull = _pull_listed if _lists_pairs(clip.device) else _pull
+        images = (color, blended, grad)
+        grad_color = pull(scene, images, _Silhouettes(*kept), (sums, wants_clip))
         return grad_color, sums.total(clip.shape) if wants_clip else None, None, None, None, None
+
+
+def _lists_pairs(device: torch.device) -> bool:
+    return device.type != "cpu"
+
+
+def _find(scene: _Scene, face: Tensor, depth: Tensor) -> _Silhouettes:
+    views, height, width = scene.shape
+    device, size = face.device, (views * height, width, 2)
+    none = torch.empty(0, dtype=torch.int32, device=device)
+    found = _Silhouettes(
+        torch.empty(size, dtype=torch.uint8, device=device),
+        torch.empty(size, dtype=torch.int32, device=device),
+        torch.empty(size, dtype=torch.float32, device=device),
+        none,
+        none,
+    )
+    launch_rows(
+        pairs_kernel,
+        scene.shape,
+        lambda grid: [*scene[:3], grid, face, depth, *found[:3]],
+        device,
+    )
+    return found
+
+
+def _find_listed(scene: _Scene, face: Tensor, depth: Tensor) -> _Silhouettes:
+    views, height, width = scene.shape
+    device, size = face.device, (views * height, width, 2)
+    pairs = math.prod(size)
+    blank = torch.zeros(8 + pairs, dtype=torch.uint8, device=device)  # one fill for both
+    open_pairs = torch.empty(pairs, dtype=torch.int32, device=device)
+    found = _Silhouettes(
+        blank[8:].view(size),
+        torch.empty(size, dtype=torch.int32, device=device),
+        torch.empty(size, dtype=torch.float32, device=device),
+        blank[:8].view(torch.int32),
+        torch.empty_like(open_pairs),
+    )
+    grid = grid_of(height, width, run=LISTED_ROWS)
+    launch(
+        list_open_kernel,
+        (-(-size[0] // LISTED_ROWS), width),
+        [scene.twins, grid, face, found.counts, open_pairs],
+        device,
+    )
+    threads = min(pairs, WALKERS)
+    walked = [face, depth, found.counts, open_pairs, threads, found.found, *found[:3]]
+    launch(list_found_kernel, threads, [*scene[:3], grid, *walked], device)
+    return found
+
+
+def _blend(scene: _Scene, color: Tensor, found: _Silhouettes) -> Tensor:
+    blended = torch.empty_like(color)
+    launch_rows(
+        blend_kernel,
+        scene.shape,
+        lambda grid: [color, grid, found.marks, found.shifts, blended],
+        color.device,
+    )
+    return blended
+
+
+def _blend_listed(scene: _Scene, color: Tensor, found: _Silhouettes) -> Tensor:
+    blended = color.clone()
+    threads = min(found.marks.numel(), BLENDERS)
+    grid = grid_of(*scene.shape[1:])
+    listed = [found.counts, found.found, threads, found.marks, found.shifts]
+    launch(blend_listed_kernel, threads, [color, grid, *listed, blended], color.device)
+    return blended
+
+
+_Images = tuple[Tensor, Tensor, Tensor]  # colours, blended, upstream gradient
+
+
+def _pull(
+    scene: _Scene, images: _Images, found: _Silhouettes, clip_sums: tuple[GradientSums, bool]
+) -> Tensor:
+    color, blended, grad = images
+    sums, wants_clip = clip_sums
+    grad_color = torch.empty_like(grad)
+    launch_rows(
+        antialias_backward_kernel,
+        scene.shape,
+        lambda grid: [
+            *scene[:3],
+            grid,
+            color,
+            blended,
+            *found[:3],
+            grad,
+            int(wants_clip),
+            grad_color,
+            *sums.arguments,
+        ],
+        grad.device,
+    )
+    return grad_color
+
+
+def _pull_listed(
+    scene: _Scene, images: _Images, found: _Silhouettes, clip_sums: tuple[GradientSums, bool]
+) -> Tensor:
+    color, blended, grad = images
+    sums, wants_clip = clip_sums
+    grad_color = grad.clone()
+    threads = min(2 * found.marks.numel(), BLENDERS)
+    grid = grid_of(*scene.shape[1:])
+    listed = [found.counts, found.found, threads]
+    arguments = [grid, *listed, found.marks, found.shifts, grad, grad_color]
+    launch(pull_color_listed_kernel, threads, arguments, grad.device)
+    if wants_clip:
+        arguments = [*scene[:3], grid, color, blended, *listed, *found[:3], grad, *sums.arguments]
+        launch(pull_clip_listed_kernel, threads, arguments, grad.device)
+    return grad_color
 
 
 def antialias_twin(

@@ -13,6 +13,8 @@ from photocast.ops._check import check_faces, check_tensor
 from photocast.ops._launch import GradientSums, launch_rows
 from photocast.ops.rasterize import Raster
 
+FOUR = 4  # channels at once
+
 __all__ = ["interpolate", "interpolate_twin", "interpolate_with_slopes"]
 
 
@@ -119,22 +121,25 @@ class _Interpolate(torch.autograd.Function):
         sums = GradientSums(count, attributes.shape[2], [grad_values], shared=False)
         grad_bary = torch.empty_like(bary)
         grad_values = grad_values.contiguous()
-        launch_rows(
-            interpolate_backward_kernel,
-            (views, height, width),
-            lambda grid: [
-                attributes,
-                faces,
-                grid,
-                face,
-                bary,
-                grad_values,
-                int(wants),
-                *sums.arguments,
-                grad_bary,
-            ],
-            attributes.device,
-        )
+        for first in range(0, max(attributes.shape[2], 1), FOUR):
+            launch_rows(
+                interpolate_backward_kernel,
+                (views, height, width),
+                lambda grid, first=first: [  # type: ignore[misc]
+                    attributes,
+                    faces,
+                    grid,
+                    face,
+                    bary,
+                    grad_values,
+                    int(wants),
+                    first,
+                    *sums.arguments,
+                    grad_bary,
+                ],
+                attributes.device,
+                in_runs=True,
+            )
         return sums.total(attributes.shape) if wants else None, None, None, grad_bary, None
 
 

@@ -149,6 +149,7 @@ class _Rasterize(torch.autograd.Function):
                 *sums.arguments,
             ],
             clip.device,
+            in_runs=True,
         )
         return sums.total(clip.shape), None, None, None
 

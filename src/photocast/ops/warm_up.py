@@ -18,6 +18,7 @@ KERNELS = (
     "rasterize",
     "interpolate",
     "antialias",
+    "antialias_listed",
     "texture",
     "texels",
     "occlusion",

@@ -17,6 +17,7 @@ from photocast.config import CarveConfig
 from photocast.geometry.redistance import redistance
 from photocast.ops.volume import Adam, LossTerms, VolumeGrid
 from photocast.progress import Progress
+from photocast.stages.pixel_bank import contrast
 from photocast.stages.rays import Rays
 
 __all__ = ["carve_hollows"]
@@ -43,16 +44,32 @@ def carve_hollows(
         progress: Told every few steps.
 
     Returns:
-        sRGB colour and signed distance [voxel] on the same grid.
+        sRGB colour and signed distance [voxel] on the same grid. The hull's own distance, if the
+        photos are too plain, or agree too little with any fixed colours, to trust the result.
     """
     inside = hull < _FOCUS
     values = torch.full((*hull.shape, 4), 0.5, device=hull.device)
     values[..., 3] = torch.where(inside, config.thin, _SOFT_BAND)
     grid = VolumeGrid(values, soft=True, step=config.stride, shiny=config.shiny)
     grid.focus_on(inside)
+    error = _fit(grid, rays, config, progress)
+    if contrast(rays.bank) < config.clear * error:
+        return torch.cat([grid.values[..., :3], hull.clamp(-band, band)[..., None]], -1)
+    arriving = grid.arriving(rays.bank, rays.draw(config.seen_rays))
+    level = grid.values[..., 3] + config.solid  # zero at the density that counts as surface
+    free = (arriving > config.arrives) & (level > 0)
+    field = torch.where(free, level.clamp(min=0.05), level.clamp(max=-0.05))
+    field = torch.where(inside, field, hull.clamp(min=0.05))
+    distance = torch.maximum(redistance(field, band), hull.clamp(-band, band))
+    return torch.cat([grid.values[..., :3], distance[..., None]], -1)
+
+
+def _fit(grid: VolumeGrid, rays: Rays, config: CarveConfig, progress: Progress) -> float:
+    """Train the density; returns the mean squared error per colour over the last fifth."""
+    late = torch.zeros((), device=grid.device)
+    counted = max(1, config.steps // 5)
     for step in range(config.steps):
-        late = max(0.0, 2 * step / config.steps - 1)
-        cool = config.cool**late
+        cool = config.cool ** max(0.0, 2 * step / config.steps - 1)
         adam = Adam(
             rate_color=config.rate_color * cool,
             rate_distance=config.rate_density * cool,
@@ -62,7 +79,7 @@ def carve_hollows(
             smooth=config.smooth,
             band=_SOFT_BAND,
         )
-        grid.train(
+        errors = grid.train(
             rays.bank,
             rays.draw(config.rays_per_step),
             sharpness=1.0,
@@ -70,12 +87,8 @@ def carve_hollows(
             adam=adam,
             seed=config.seed + step,
         )
+        if step >= config.steps - counted:
+            late += errors.mean() / (3 * counted)
         if (step + 1) % 50 == 0 or step + 1 == config.steps:
             progress("carve", step + 1, config.steps)
-    arriving = grid.arriving(rays.bank, rays.draw(config.seen_rays))
-    level = grid.values[..., 3] + config.solid  # zero at the density that counts as surface
-    free = (arriving > config.arrives) & (level > 0)
-    field = torch.where(free, level.clamp(min=0.05), level.clamp(max=-0.05))
-    field = torch.where(inside, field, hull.clamp(min=0.05))
-    distance = torch.maximum(redistance(field, band), hull.clamp(-band, band))
-    return torch.cat([grid.values[..., :3], distance[..., None]], -1)
+    return float(late)

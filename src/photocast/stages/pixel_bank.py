@@ -13,7 +13,7 @@ from photocast.data import Photo
 from photocast.data.grid_frame import GridFrame
 from photocast.ops.volume import PixelBank
 
-__all__ = ["foreground", "pixel_bank", "shrink_factor"]
+__all__ = ["contrast", "foreground", "pixel_bank", "shrink_factor"]
 
 _TILE = 4
 _RING = 3  # pixels around a mask that still teach where the object ends
@@ -84,6 +84,25 @@ def foreground(bank: PixelBank) -> torch.Tensor:
         tile = (row // _TILE) * (width // _TILE + 1) + column // _TILE
         chosen.append(pixels[torch.argsort(tile, stable=True)] + start)
     return torch.cat(chosen)
+
+
+def contrast(bank: PixelBank) -> float:
+    """Mean square of what sets pixels apart from their surroundings (5x5), per colour, sRGB 0..1.
+
+    Only pixels whose surroundings lie on the object count; 0 if there are none.
+    """
+    square, number = 0.0, 0
+    starts = [*bank.first.tolist(), len(bank.rgba)]
+    for start, stop, width in zip(starts[:-1], starts[1:], bank.width.tolist(), strict=True):
+        image = bank.rgba[start:stop].view(1, -1, width, 4).permute(0, 3, 1, 2).float() / 255
+        if min(image.shape[2:]) < 5:
+            continue
+        mean = torch.nn.functional.avg_pool2d(image, 5, stride=1)
+        inside = mean[:, 3] > 0.98
+        middle = image[:, :3, 2:-2, 2:-2] - mean[:, :3]
+        square += float((middle.square().mean(1) * inside).sum())
+        number += int(inside.sum())
+    return square / max(number, 1)
 
 
 def _resampled(photo: Photo, factor: float) -> NDArray[np.uint8]:

@@ -25,13 +25,14 @@ from photocast.progress import Progress
 from photocast.stages.carve import carve_hollows
 from photocast.stages.depth_fusion import BAND, measure_depth
 from photocast.stages.hull import hull_distance
-from photocast.stages.pixel_bank import shrink_factor
+from photocast.stages.pixel_bank import contrast, shrink_factor
 from photocast.stages.rays import Rays
 
 __all__ = ["BAND", "Volume", "fit_volume"]
 
 _FREE = 3  # layers of the coarsest grid's margin that hold nothing
 _FOCUS_EVERY = 25  # steps between looking where the surface has moved
+_CLEAR = 2.0  # contrast over error, both squared, from which photos speak clearly about the shape
 _COOL_FROM = 0.6  # share of a level's steps after which step sizes fall
 
 
@@ -76,7 +77,7 @@ def fit_volume(
             values = _finer(grid)
         else:
             values = _start(hull if fused is None else fused.over(hull))
-            if config.carve.steps and fused is None:
+            if config.carve.steps and fused is None and len(photos) >= config.carve.least_photos:
                 values = carve_hollows(values[..., 3], rays, config.carve, BAND, progress)
         grid = VolumeGrid(values, measured=measured, shiny=config.shiny)
         _fit_level(grid, rays, config, (done, steps, total), progress)
@@ -128,38 +129,43 @@ def _fit_level(
     progress: Progress,
 ) -> None:
     first, steps, total = span
-    low, high = config.sharpness
     error = torch.zeros((), device=grid.device)
+    texture, doubt = contrast(rays.bank), 1.0
     for step in range(steps):
         if step % _FOCUS_EVERY == 0:
             grid.focus(BAND - 0.01)
         here, overall = step / steps, (first + step) / total
-        late = max(0.0, (here - _COOL_FROM) / (1 - _COOL_FROM))
-        cool = 1.0 - (1.0 - config.cool) * late
-        adam = Adam(
-            rate_color=config.rate_color * cool,
-            rate_distance=config.rate_distance * cool,
-            rate_shine=config.rate_shine * cool,
-            epsilon=config.epsilon,
-            eikonal=config.eikonal,
-            smooth=_between(config.smooth, overall),
-            anchor=_between(config.depth.weight, overall),
-            band=BAND,
-        )
         errors = grid.train(
             rays.bank,
             rays.draw(config.rays_per_step),
-            sharpness=_between((low, high), here),
+            sharpness=_between(config.sharpness, here),
             loss=LossTerms(),
-            adam=adam,
+            adam=_adam(config, here, overall, doubt),
             seed=config.seed + first + step,
         )
         error = error + errors.mean()
         if (step + 1) % _FOCUS_EVERY == 0 or step + 1 == steps:
-            count = step % _FOCUS_EVERY + 1
-            mean = float(error) / count / 3
+            mean = float(error) / (step % _FOCUS_EVERY + 1) / 3
             progress("volume", first + step + 1, total, psnr=-10 * math.log10(max(mean, 1e-9)))
             error.zero_()
+            # What is left of the photos' own contrast is highlights, exposure and noise: the less
+            # clearly photos speak about the shape, the smoother it is held.
+            doubt = min(max(_CLEAR * mean / max(texture, 1e-9), 1.0), config.most_smooth)
+
+
+def _adam(config: VolumeConfig, here: float, overall: float, doubt: float) -> Adam:
+    late = max(0.0, (here - _COOL_FROM) / (1 - _COOL_FROM))
+    cool = 1.0 - (1.0 - config.cool) * late
+    return Adam(
+        rate_color=config.rate_color * cool,
+        rate_distance=config.rate_distance * cool,
+        rate_shine=config.rate_shine * cool,
+        epsilon=config.epsilon,
+        eikonal=config.eikonal,
+        smooth=_between(config.smooth, overall) * doubt,
+        anchor=_between(config.depth.weight, overall),
+        band=BAND,
+    )
 
 
 def _between(ends: tuple[float, float], share: float) -> float:

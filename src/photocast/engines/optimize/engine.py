@@ -124,6 +124,9 @@ def _poses(
     if config.poses.mode == "off":
         progress("poses", 1, 1)
         return PoseReport()
+    if config.poses.mode == "auto" and capture.layout == "blender":
+        progress("poses", 1, 1)
+        return PoseReport(reason="The cameras come from a renderer, which knows them exactly.")
     return refine_poses(photos, box, config, device=device, progress=progress)
 
 

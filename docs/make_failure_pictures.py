@@ -1,0 +1,215 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Spoil the sample capture in several ways, reconstruct it, and write ``docs/images/failure-*``.
+
+    python docs/make_failure_pictures.py                  # all cases
+    python docs/make_failure_pictures.py --only five-views
+
+Prints the numbers of ``docs/failure-cases.md`` as JSON: means over the 8 held-out photos, which are
+never spoiled. Small settings at 128 px, so the numbers are comparable with each other only.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from picture_sheets import BACKDROP, SAMPLE, Tile, load, save_sheet, small_setting
+
+from photocast.config import OptimizeConfig, PoseConfig
+from photocast.data import Capture, Photo, Scene
+from photocast.engines.optimize.engine import Optimize
+from photocast.progress import silent
+from photocast.stages.evaluate import evaluate_views, mean_scores
+from photocast.stages.lit_drawing import render_for_scores
+from photocast.stages.pose_samples import moved_edge
+from photocast.stages.render import Rendered, draw, drawable, over
+
+_SIZE = 128
+_TILE = 190
+_SHOWN = (1, 5)
+"""Held-out photos on each sheet."""
+
+Photos = tuple[Photo, ...]
+Setting = Callable[[OptimizeConfig], OptimizeConfig]
+
+
+@dataclass(frozen=True)
+class Run:
+    """One reconstruction on a sheet."""
+
+    title: str
+    spoil: Callable[[Photos], Photos]
+    setting: Setting
+
+
+def _as_is(photos: Photos) -> Photos:
+    return photos
+
+
+def _same(setting: OptimizeConfig) -> OptimizeConfig:
+    return setting
+
+
+def _five(photos: Photos) -> Photos:
+    return tuple(photos[i] for i in (1, 7, 14, 20, 27))
+
+
+def _one_side(photos: Photos) -> Photos:
+    middle = np.mean([photo.camera.center for photo in photos], axis=0)
+    return tuple(p for p in photos if p.camera.center[1] < middle[1])
+
+
+def _tight(photos: Photos) -> Photos:
+    return tuple(replace(photo, mask=moved_edge(photo.mask, -2.0)) for photo in photos)
+
+
+def _turned(photos: Photos) -> Photos:
+    """Each camera 2 degrees around a random axis through the object, so that it looks past it."""
+    random = np.random.default_rng(0)
+    middle = _middle(photos)
+    return tuple(
+        replace(photo, camera=replace(photo.camera, camera_from_world=pose))
+        for photo in photos
+        for pose in [photo.camera.camera_from_world @ _turn_about(middle, random)]
+    )
+
+
+def _middle(photos: Photos) -> np.ndarray[Any, Any]:
+    """The point nearest to all viewing axes."""
+    left, right = np.zeros((3, 3)), np.zeros(3)
+    for photo in photos:
+        axis = photo.camera.camera_from_world[2, :3]
+        across = np.eye(3) - np.outer(axis, axis)
+        left, right = left + across, right + across @ photo.camera.center
+    return np.linalg.solve(left, right)
+
+
+def _turn_about(middle: np.ndarray[Any, Any], random: np.random.Generator) -> Any:
+    axis = random.normal(size=3)
+    x, y, z = axis / np.linalg.norm(axis) * np.radians(2.0)
+    cross = np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
+    turn = np.eye(4)
+    turn[:3, :3] = np.linalg.qr(np.eye(3) + cross)[0]
+    turn[:3, :3] *= np.sign(np.diag(turn[:3, :3]))
+    turn[:3, 3] = middle - turn[:3, :3] @ middle
+    return turn
+
+
+def _exposed(photos: Photos) -> Photos:
+    """Up to half a stop brighter or darker, and up to a tenth bluer or redder."""
+    random = np.random.default_rng(0)
+    return tuple(_brightened(photo, random) for photo in photos)
+
+
+def _brightened(photo: Photo, random: np.random.Generator) -> Photo:
+    tint = random.uniform(-0.1, 0.1)
+    gain = 2 ** random.uniform(-0.5, 0.5) * np.array([1 + tint, 1.0, 1 - tint])
+    code = photo.rgb / 255.0
+    linear = np.where(code <= 0.04045, code / 12.92, ((code + 0.055) / 1.055) ** 2.4) * gain
+    bent = 1.055 * np.clip(linear, 0.0031308, 1) ** (1 / 2.4) - 0.055
+    code = np.where(linear <= 0.0031308, 12.92 * linear, bent)
+    return replace(photo, rgb=np.rint(code.clip(0, 1) * 255).astype(np.uint8))
+
+
+def _poses(mode: str) -> Setting:
+    return lambda setting: replace(setting, poses=PoseConfig(mode=mode))
+
+
+def _exposure(mode: Any) -> Setting:
+    return lambda setting: replace(setting, appearance=replace(setting.appearance, exposure=mode))
+
+
+def _coarse(setting: OptimizeConfig) -> OptimizeConfig:
+    return replace(setting, volume=replace(setting.volume, resolution=36))
+
+
+CASES: dict[str, tuple[Run, ...]] = {
+    "five-views": (Run("5 photos", _five, _same),),
+    "one-side": (Run("one side only", _one_side, _same),),
+    "tight-masks": (Run("masks 2 px tight", _tight, _same),),
+    "turned-cameras": (
+        Run("cameras 2° off, poses off", _turned, _same),
+        Run("cameras 2° off, poses auto", _turned, _poses("auto")),
+    ),
+    "exposure": (
+        Run("exposures differ, fit off", _exposed, _exposure("off")),
+        Run("exposures differ, fit on", _exposed, _exposure("on")),
+    ),
+    "thin-parts": (Run("grid of 36", _as_is, _coarse),),
+}
+"""The runs of each sheet; the first column is the photo, the second the unspoiled capture."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A result, drawn and scored."""
+
+    tiles: list[Tile]
+    numbers: dict[str, Any]
+
+
+def outcome(run: Run, capture: Capture, photos: Photos, tests: Photos) -> Outcome:
+    """Reconstruct and compare with what was held out."""
+    start = time.perf_counter()
+    used = run.spoil(photos)
+    with tempfile.TemporaryDirectory() as cache:
+        scene = Optimize().run(used, capture, run.setting(small_setting()), Path(cache), silent)
+    seconds = time.perf_counter() - start
+    mean = mean_scores(evaluate_views(render_for_scores(scene), tests))
+    numbers = {
+        "photos": len(used),
+        "psnr_white": round(mean.psnr_white or 0, 2),
+        "psnr_inside": round(mean.psnr_inside, 2),
+        "mask_iou": round(mean.mask_iou or 0, 3),
+        "cameras": scene.poses.kept,
+        "seconds": round(seconds),
+    }
+    return Outcome([_drawn(scene, tests[i]) for i in _SHOWN], numbers)
+
+
+def _drawn(scene: Scene, photo: Photo) -> Tile:
+    item = drawable(scene.mesh, light=scene.light)
+    picture: Rendered = draw(item, photo.camera, supersample=2)
+    return picture.over(BACKDROP)
+
+
+def make(names: Sequence[str]) -> dict[str, Any]:
+    """Write the sheets of some cases; their numbers."""
+    capture, photos, tests = load(SAMPLE, _SIZE)
+    truth = [over(tests[i].rgb, tests[i].mask, BACKDROP) for i in _SHOWN]
+    good = outcome(Run("all 32 photos", _as_is, _same), capture, photos, tests)
+    numbers: dict[str, Any] = {"unspoiled": good.numbers}
+    _tell("unspoiled", good.numbers)
+    for name in names:
+        found = [outcome(run, capture, photos, tests) for run in CASES[name]]
+        columns = [truth, good.tiles, *(each.tiles for each in found)]
+        titles = ["held-out photo", "unspoiled", *(run.title for run in CASES[name])]
+        save_sheet(f"failure-{name}", titles, list(zip(*columns, strict=True)), _TILE)
+        for run, each in zip(CASES[name], found, strict=True):
+            numbers[f"{name}: {run.title}"] = each.numbers
+            _tell(run.title, each.numbers)
+    return numbers
+
+
+def _tell(name: str, numbers: dict[str, Any]) -> None:
+    sys.stderr.write(f"{name}: {json.dumps(numbers)}\n")
+    sys.stderr.flush()
+
+
+def main() -> None:
+    """Make the sheets named on the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=CASES, default=list(CASES))
+    numbers = make(parser.parse_args().only)
+    sys.stdout.write(json.dumps(numbers, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What the scripts that make pictures for the pages share: a small setting, and sheets of tiles."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from photocast.config import OptimizeConfig, optimize_preset
+from photocast.data import Capture, Photo
+from photocast.stages.ingest import decode_photos, read_capture
+
+__all__ = ["BACKDROP", "IMAGES", "SAMPLE", "Tile", "load", "save_sheet", "small_setting"]
+
+IMAGES = Path(__file__).resolve().parent / "images"
+SAMPLE = Path(__file__).resolve().parents[1] / "examples" / "sample"
+BACKDROP = (238, 240, 242)
+_INK = (27, 31, 36)
+_GAP, _HEAD = 8, 20
+
+Tile = NDArray[np.uint8]
+
+
+def load(folder: Path, max_size: int) -> tuple[Capture, tuple[Photo, ...], tuple[Photo, ...]]:
+    """A capture without its test views, its photos, and the held-out ones, decoded."""
+    capture = read_capture(folder)
+    both = [
+        decode_photos(
+            views, mask_source=capture.mask_source, max_size=max_size, context=capture.views
+        )
+        for views in (capture.views, capture.test_views)
+    ]
+    return replace(capture, test_views=()), both[0], both[1]
+
+
+def small_setting(device: str = "cpu", *, carve_steps: int = 120) -> OptimizeConfig:
+    """The preset draft with fewer steps, without camera refinement: enough for a small picture."""
+    draft = optimize_preset("draft", device=device, poses="off")
+    carve = replace(draft.volume.carve, steps=carve_steps, rays_per_step=8192)
+    volume = replace(
+        draft.volume, resolution=96, steps=(100, 160), rays_per_step=8192, min_steps=100
+    )
+    return replace(draft, volume=replace(volume, carve=carve))
+
+
+def save_sheet(name: str, titles: Sequence[str], rows: Sequence[Sequence[Tile]], side: int) -> Path:
+    """Write tiles under their titles as ``docs/images/NAME.webp``.
+
+    Args:
+        name: Of the file, without suffix.
+        titles: One per column.
+        rows: Tiles, uint8 sRGB; each is fitted into a square.
+        side: Of that square [px].
+    """
+    pitch = side + _GAP
+    size = (len(titles) * pitch + _GAP, len(rows) * pitch + _HEAD + _GAP)
+    sheet = Image.new("RGB", size, "white")
+    pen = ImageDraw.Draw(sheet)
+    for column, title in enumerate(titles):
+        pen.text((_GAP + column * pitch, 5), title, fill=_INK)
+    for row, tiles in enumerate(rows):
+        for column, tile in enumerate(tiles):
+            fitted = _fitted(tile, side)
+            left = _GAP + column * pitch + (side - fitted.width) // 2
+            top = _HEAD + row * pitch + (side - fitted.height) // 2
+            sheet.paste(fitted, (left, top))
+    path = IMAGES / f"{name}.webp"
+    sheet.save(path, quality=82, method=6)
+    return path
+
+
+def _fitted(tile: Tile, side: int) -> Image.Image:
+    image = Image.fromarray(np.ascontiguousarray(tile))
+    share = side / max(image.size)
+    size = max(1, round(image.width * share)), max(1, round(image.height * share))
+    return image.resize(size, Image.Resampling.LANCZOS)
