@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hollows that no outline shows are dug, and nothing else is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -92,6 +94,13 @@ def test_a_ball_loses_about_a_voxel_of_its_skin_and_nothing_inside(photograph):
     before, after = (float(inside.sum()) ** (1 / 3) for inside in (hull < 0, solid))
     assert (before - after) * (3 / (4 * np.pi)) ** (1 / 3) < 1.5  # of the radius
     assert solid[hull < -3].all()
+
+
+def test_plain_photos_leave_the_hull_as_it_is(photograph, bowl):
+    """Grey on grey agrees everywhere: there is nothing to tell a hollow by."""
+    photos = [replace(p, rgb=np.full_like(p.rgb, 128)) for p in photograph(bowl, count=8, size=32)]
+    hull, values = carve(photos, steps=60)
+    assert torch.equal(values[..., 3], hull.clamp(-BAND, BAND))
 
 
 def test_progress_counts_to_the_end_and_stops_the_work(photograph, bowl):

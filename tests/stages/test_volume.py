@@ -136,7 +136,12 @@ def test_values_stay_in_range_and_the_border_empty(photograph):
 
 def test_small_photos_ask_for_a_coarser_grid(photograph):
     small, large = (
-        fit(photograph(sphere(), count=6, size=size), steps=(1, 1), resolution=120).frame.voxel
+        fit(
+            photograph(sphere(), count=6, size=size),
+            steps=(1, 1),
+            resolution=120,
+            pixels_per_voxel=1.3,
+        ).frame.voxel
         for size in (48, 96)
     )
     pixel = 3.2 / (1.25 * 96)
