@@ -14,6 +14,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from photocast.config import CarveConfig
+from photocast.deadline import walk
 from photocast.geometry.redistance import redistance
 from photocast.ops.volume import Adam, LossTerms, VolumeGrid
 from photocast.progress import Progress
@@ -23,6 +24,9 @@ __all__ = ["carve_hollows"]
 
 _SOFT_BAND = 7.0
 """Densities are kept between exp(-band) and exp(band) per voxel."""
+_LEAST_WALK = 0.5
+"""Share of the steps before which a density is still thin where it should be solid."""
+_PROBE = 20  # steps after which we look whether the time will be enough
 _FOCUS = 0.5  # voxels around the hull that rays sample
 
 
@@ -50,8 +54,11 @@ def carve_hollows(
     values[..., 3] = torch.where(inside, config.thin, _SOFT_BAND)
     grid = VolumeGrid(values, soft=True, step=config.stride)
     grid.focus_on(inside)
-    for step in range(config.steps):
-        late = max(0.0, 2 * step / config.steps - 1)
+    step = 0
+    for step, share in walk(progress, "carve", config.steps):
+        if step == _PROBE and share * _LEAST_WALK > step / config.steps:
+            break
+        late = max(0.0, 2 * share - 1)
         cool = config.cool**late
         adam = Adam(
             rate_color=config.rate_color * cool,
@@ -71,6 +78,9 @@ def carve_hollows(
         )
         if (step + 1) % 50 == 0 or step + 1 == config.steps:
             progress("carve", step + 1, config.steps)
+    if step + 1 < _LEAST_WALK * config.steps:  # out of time: better no hollows than holes
+        progress("carve", config.steps, config.steps)
+        return torch.cat([grid.values[..., :3], hull.clamp(-band, band)[..., None]], -1)
     arriving = grid.arriving(rays.bank, rays.draw(config.seen_rays))
     level = grid.values[..., 3] + config.solid  # zero at the density that counts as surface
     free = (arriving > config.arrives) & (level > 0)

@@ -3,33 +3,25 @@
 """The stages of ``optimize``, in order."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from typing import Any, ClassVar
 
 from photocast.config import OptimizeConfig
-from photocast.data import Capture, Light, Mesh, Photo, Scene
+from photocast.data import Capture, Mesh, Photo, Scene
+from photocast.deadline import deadline_of, part
+from photocast.engines.optimize.appearance import dressed
+from photocast.engines.optimize.init import starting_mesh
+from photocast.engines.optimize.memory import free_memory, memory_plan, retried
+from photocast.engines.optimize.shape import find_shape
 from photocast.errors import CaptureError
 from photocast.progress import Progress
-from photocast.stages.appearance import AppearanceFit
-from photocast.stages.appearance_maps import finished_material
-from photocast.stages.consistency import object_box, require_agreement
-from photocast.stages.hull import tighten
-from photocast.stages.isosurface import extract_mesh
-from photocast.stages.lit import layout_of
 from photocast.stages.mesh_cache import MeshCache, photo_digest
-from photocast.stages.refine import refine
-from photocast.stages.refine_targets import refine_targets
-from photocast.stages.texture import fitting_size
-from photocast.stages.unwrap import unwrap
-from photocast.stages.volume import fit_volume
 
 __all__ = ["Optimize"]
+
+_SHAPE_TIME = 0.45
+"""Of the time that is left: for the first mesh."""
 
 
 class Optimize:
@@ -61,70 +53,45 @@ class Optimize:
         progress: Progress,
     ) -> Scene:
         """Reconstruct; see :class:`photocast.engines.base.Engine`."""
-        device = torch.device(config.device)
-        kept = MeshCache(cache, photo_digest(photos))
-        box = None if capture.box is None else capture.box.tolist()
-        shape = kept.get(
-            "shape",
-            (config.volume, config.mesh, box, device.type),
-            lambda: _shape(photos, capture, config, device, progress),
+        config, notes = memory_plan(photos, config, free_memory(config.device))
+        facts: dict[str, Any] = {}
+        keep_uvs = False
+        if config.init.mesh:
+            start = starting_mesh(photos, capture, config, progress)
+            shape, keep_uvs, facts["init"] = start.mesh, start.keep_uvs, start.facts
+            notes += start.notes
+            if config.init.use == "material":
+                config = replace(config, refine=replace(config.refine, epochs=0))
+        else:
+            time = part(progress, _SHAPE_TIME)
+            shape, config = retried(
+                lambda smaller: _kept_shape(photos, capture, smaller, cache, time), config, notes
+            )
+        (mesh, light), config = retried(
+            lambda smaller: dressed(shape, photos, smaller, progress, keep_uvs=keep_uvs),
+            config,
+            notes,
         )
-        maps = replace(config.appearance, size=_map_size(shape, photos, config))
-        mesh = unwrap(shape, replace(config.unwrap, size=maps.size), progress, device=device)
-        mesh, light = _appearance(mesh, photos, replace(config, appearance=maps), progress)
-        cameras = {photo.name: photo.camera for photo in photos}
-        return Scene(mesh=mesh, cameras=cameras, light=light, up=capture.up)
+        return Scene(
+            mesh=mesh,
+            cameras={photo.name: photo.camera for photo in photos},
+            light=light,
+            up=capture.up,
+            warnings=tuple(notes),
+            facts=facts,
+        )
 
 
-def _map_size(shape: Mesh, photos: Sequence[Photo], config: OptimizeConfig) -> int:
-    return min(config.appearance.size, fitting_size(shape, photos))
-
-
-def _appearance(
-    mesh: Mesh, photos: Sequence[Photo], config: OptimizeConfig, progress: Progress
-) -> tuple[Mesh, Light]:
-    """Material and light on the coarse maps, then shape with them, then all at full size."""
-    device = torch.device(config.device)
-    surface = layout_of(mesh, device)
-    fit = AppearanceFit(surface, photos, config.appearance, progress)
-    coarse = len(config.appearance.coarse)
-    fit.run(0, coarse)
-    targets = refine_targets(mesh, photos, device)
-    if targets is not None and config.refine.epochs:
-        vertices = refine(surface[0], surface[2], fit, targets, config.refine, progress)
-        mesh = replace(mesh, vertices=vertices.cpu().numpy())
-        fit.move(layout_of(mesh, device))
-    fit.run(coarse)
-    found = fit.found()
-    environment = found.environment.cpu().numpy()
-    return replace(mesh, material=finished_material(mesh, found)), Light(environment)
-
-
-def _shape(
+def _kept_shape(
     photos: Sequence[Photo],
     capture: Capture,
     config: OptimizeConfig,
-    device: torch.device,
+    cache: Path,
     progress: Progress,
 ) -> Mesh:
-    progress("shape", 0, 1)
-    outliers = config.volume.mask_outliers
-    box = _box(photos, capture)
-    box = tighten(photos, box, device=device, outliers=outliers)
-    progress("shape", 1, 1)
-    volume = fit_volume(photos, box, config.volume, device=device, progress=progress)
-    progress("mesh", 0, 1)
-    mesh = extract_mesh(volume, config.mesh)
-    progress("mesh", 1, 1)
-    return mesh
-
-
-def _box(photos: Sequence[Photo], capture: Capture) -> NDArray[np.float64]:
-    """Where the object is, after masks and cameras were found to agree."""
-    if capture.box is not None:
-        require_agreement(photos)
-        return capture.box
-    with ThreadPoolExecutor(1, thread_name_prefix="photocast-box") as pool:
-        looking = pool.submit(object_box, photos)
-        require_agreement(photos)  # its message tells more, so it comes first
-        return looking.result()
+    """The first mesh, from an earlier run if there was one like this."""
+    kept = MeshCache(cache, photo_digest(photos))
+    box = None if capture.box is None else capture.box.tolist()
+    limit = deadline_of(progress).limit  # a shape made in a hurry is no shape for later
+    key = (config.volume, config.mesh, box, config.device.partition(":")[0], limit)
+    return kept.get("shape", key, lambda: find_shape(photos, capture, config, progress))
