@@ -213,8 +213,9 @@ def test_a_mesh_elsewhere_is_refused_before_any_heavy_work(run, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "error", [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("Failed to allocate 9 bytes")]
-)  # fmt: skip
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("Failed to allocate 9 bytes")],
+)
 def test_when_memory_runs_out_once_the_result_is_smaller_and_says_so(error, run, monkeypatch):
     sizes = []
     dressed = engine.dressed

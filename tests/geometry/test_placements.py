@@ -28,23 +28,31 @@ def test_there_are_24_different_rotations_and_the_first_is_none():
 
 
 @pytest.mark.parametrize(
-    ("placement", "words"),
+    ("rotation", "scale", "centered", "words"),
     [
-        (IDENTITY, "leaving it as it is"),
-        (Placement(turned("x", 90), 0.001, np.zeros(3)), "rotating by 90 degrees about X and scaling by 0.001"),
-        (Placement(turned("y", -90), 1.0, np.zeros(3)), "rotating by -90 degrees about Y"),
-        (Placement(turned("z", 180), 1.0, np.zeros(3)), "rotating by 180 degrees about Z"),
-        (Placement(turned("z", -180), 1.0, np.zeros(3)), "rotating by 180 degrees about Z"),
-        (Placement(np.roll(np.eye(3), 1, axis=0), 1.0, np.zeros(3)), "rotating by 120 degrees about (1, 1, 1)"),
-        (Placement(np.eye(3), 2.5, np.ones(3), True), "scaling by 2.5 and centering it"),
+        (np.eye(3), 1.0, False, "leaving it as it is"),
+        (turned("x", 90), 0.001, False, "rotating by 90 degrees about X and scaling by 0.001"),
+        (turned("y", -90), 1.0, False, "rotating by -90 degrees about Y"),
+        (turned("z", 180), 1.0, False, "rotating by 180 degrees about Z"),
+        (turned("z", -180), 1.0, False, "rotating by 180 degrees about Z"),
+        (np.roll(np.eye(3), 1, axis=0), 1.0, False, "rotating by 120 degrees about (1, 1, 1)"),
+        (np.eye(3), 2.5, True, "scaling by 2.5 and centering it"),
         (
-            Placement(turned("x", 180), 100.0, np.ones(3), True),
+            turned("x", 180),
+            100.0,
+            True,
             "rotating by 180 degrees about X, scaling by 100 and centering it",
         ),
     ],
-)  # fmt: skip
-def test_a_placement_tells_in_words_what_it_does(placement, words):
-    assert placement.words() == words
+)
+def test_a_placement_tells_in_words_what_it_does(rotation, scale, centered, words):
+    assert Placement(rotation, scale, np.zeros(3), centered).words() == words
+
+
+def test_more_may_be_done_on_top():
+    assert IDENTITY.words("a small correction") == "a small correction"
+    both = Placement(np.eye(3), 3.0, np.zeros(3)).words("a small correction")
+    assert both == "scaling by 3 and a small correction"
 
 
 def test_every_rotation_has_its_own_words():

@@ -38,7 +38,7 @@ def photos(photograph):
 
 @pytest.fixture(scope="module")
 def box():
-    return lopsided().bounds.astype(np.float64) + [[-0.02], [0.02]]
+    return lopsided().bounds.astype(np.float64) + np.array([[-0.02], [0.02]])
 
 
 def misplaced(placement: Placement) -> Mesh:

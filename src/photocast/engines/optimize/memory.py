@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much GPU memory a run needs, what to lower so that it fits, and what to do if it does not.
 
-Bytes per item are counts of what the stages keep at their peak, checked against the allocations of
-PyTorch on the CPU; they are upper bounds where shapes decide.
+Bytes per item are counts of what the stages keep at their peak. Those of appearance and refine were
+measured as allocations of PyTorch on the CPU, with a little on top; those of the volume are bounds.
 """
 
 import gc
@@ -29,16 +29,17 @@ _PER_VERTEX = 140
 """Grid: values, two moments, gradient, the finer copy, and what focusing needs."""
 _PER_PIXEL_IN_BANK = 4 + 3 * 8
 _PER_PIXEL_OF_HULL = 4
-_PER_SAMPLE = 240
+_PER_SAMPLE = 140
 """Samples twice while they are gathered, or once with the lookup that finds their trust."""
 _PER_KEPT_SAMPLE = 43
-_PER_SAMPLE_IN_STEP = 2000
-_PER_TEXEL_OF_BASE, _PER_TEXEL_OF_GLOSS = 150, 130
+_PER_SAMPLE_IN_STEP = 200
+_PER_TEXEL_OF_BASE, _PER_TEXEL_OF_GLOSS = 130, 125
 """Map, two moments, gradient; pyramid and its gradient."""
-_PER_PIXEL_LOOKED_AT = 160
+_PER_PIXEL_LOOKED_AT = 80
 _PER_WAY = 12
+"""Of light at a vertex: what a ray hits, whether that is the sky, and a product of the two."""
 _WAYS = 16 * 32
-_PER_PIXEL_REFINED = 900
+_PER_PIXEL_REFINED = 260
 _LEAST = {"samples": 1_000_000, "size": 512, "resolution": 96, "batch": 1}
 
 
@@ -127,29 +128,36 @@ def memory_plan(
     if free_bytes is None:
         return config, []
     wanted, room = config, _USABLE * free_bytes
+    covered = sum(_covered(photo) for photo in photos)
     while True:
         peaks = memory_peaks(photos, config)
         part = max(peaks, key=lambda name: peaks[name])
-        lowered = _lowered(part, config, peaks[part] / room)
-        if peaks[part] <= room or lowered == config:
+        if peaks[part] <= room:
+            break
+        lowered = _lowered(part, config, covered, peaks[part] / room)
+        if lowered == config:
             break
         config = lowered
     told = f"With {free_bytes / 1e9:.1f} GB of GPU memory free, {_changes(wanted, config)}."
     return config, [] if config == wanted else [told]
 
 
-def _lowered(part: str, config: OptimizeConfig, excess: float) -> OptimizeConfig:
-    """One setting of the given part lowered, the one that costs least quality; or none."""
+def _lowered(part: str, config: OptimizeConfig, covered: int, excess: float) -> OptimizeConfig:
+    """The settings with the one lowered that costs least quality; the same if none is left."""
     maps, volume = config.appearance, config.volume
     if part == "volume":
-        finer = max(_LEAST["resolution"], int(volume.resolution / max(excess, 1.05) ** (1 / 3)))
-        return replace(config, volume=replace(volume, resolution=min(finer, volume.resolution)))
+        finer = int(volume.resolution / max(excess, 1.05) ** (1 / 3))
+        resolution = min(max(finer, _LEAST["resolution"]), volume.resolution)
+        return replace(config, volume=replace(volume, resolution=resolution))
     if part == "refine" and config.refine.batch > _LEAST["batch"]:
         return replace(config, refine=replace(config.refine, batch=config.refine.batch // 2))
-    if maps.max_samples > _LEAST["samples"] and maps.max_samples * _PER_SAMPLE > maps.size**2 * 75:
-        fewer = max(_LEAST["samples"], maps.max_samples // 2)
+    samples = min(covered, maps.max_samples)
+    large = maps.size > _LEAST["size"]
+    many = not large or _PER_SAMPLE * samples > _PER_TEXEL_OF_BASE * maps.size**2 // 2
+    if many and samples > _LEAST["samples"]:
+        fewer = max(_LEAST["samples"], samples // 2)
         return replace(config, appearance=replace(maps, max_samples=fewer))
-    if maps.size > _LEAST["size"]:
+    if large:
         return replace(config, appearance=replace(maps, size=maps.size // 2))
     return config
 
