@@ -27,9 +27,10 @@ from photocast.stages.render import Drawable, draw, drawable
 from photocast.stages.run_record import StageClock, describe_run
 from photocast.stages.validate import check_mesh
 
-__all__ = ["Result", "reconstruct"]
+__all__ = ["MAX_SIZES", "Result", "reconstruct"]
 
-_MAX_SIZE = {"draft": 512, "standard": 1024, "high": 2048}
+MAX_SIZES = {"draft": 512, "standard": 1024, "high": 2048}
+"""Longest side of a photo, by preset [px]."""
 _ENGINE_TIME, _SCORES_TIME = 0.75, 0.5
 """Of the time that is left, if it is limited: for the engine; then for scoring."""
 _LEAST_SCORED = 3
@@ -76,7 +77,7 @@ def reconstruct(
     engine.check(training)
     settings = optimize_preset(config.preset, device=str(device), seed=config.seed)
     settings = replace(settings, init=config.init)
-    max_size = config.max_size or _MAX_SIZE[config.preset]
+    max_size = config.max_size or MAX_SIZES[config.preset]
     with ThreadPoolExecutor(1, thread_name_prefix="photocast-device") as pool:
         ready = pool.submit(warm_up, device)  # while the photos are decoded
         photos = decode_photos(
