@@ -28,10 +28,9 @@ _INTRO = """\
 Made by `python docs/make_settings.py` from `src/photocast/config.py`; change the sentences there.
 
 Every stage has one frozen dataclass. On the command line, `photocast reconstruct` sets those of
-`ReconstructConfig` and `photocast sample` those of `SampleConfig`; the others follow the preset, see
-[commands.md](commands.md#presets).
-A value outside its limits is refused with the code `config.invalid`. `run.json` in a result folder
-holds every value that was used.
+`ReconstructConfig` and `photocast sample` those of `SampleConfig`; the others follow the
+[preset](commands.md#presets). A value outside its limits is refused with the code `config.invalid`.
+`run.json` in a result folder holds every value that was used.
 """
 
 

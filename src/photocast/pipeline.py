@@ -31,8 +31,8 @@ __all__ = ["MAX_SIZES", "Result", "reconstruct"]
 
 MAX_SIZES = {"draft": 512, "standard": 1024, "high": 2048}
 """Longest side of a photo, by preset [px]."""
-_ENGINE_TIME, _SCORES_TIME = 0.75, 0.5
-"""Of the time that is left, if it is limited: for the engine; then for scoring."""
+_ENGINE_TIME, _SCORES_TIME, _TURNTABLE_TIME = 0.7, 0.4, 0.6
+"""Of the time that is left, if it is limited: for the engine; then for scores; then to turn."""
 _LEAST_SCORED = 3
 
 
@@ -104,7 +104,8 @@ def reconstruct(
         scored = _scores(item, tests or photos, deadline, held_out=bool(tests), progress=clock)
         scores, views = scored
         checks = (*scores, *checking.result(), *sizes)
-    pictures = draw_pictures(scene, tests or photos, device=device, progress=clock, item=item)
+    pace = part(Paced(clock, deadline), _TURNTABLE_TIME)
+    pictures = draw_pictures(scene, tests or photos, device=device, progress=pace, item=item)
     clock.lap("preview")
     options = {**asdict(config), "settings": asdict(settings)}
     inputs = _input_files(capture, config)

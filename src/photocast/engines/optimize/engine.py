@@ -11,7 +11,6 @@ from photocast.config import OptimizeConfig
 from photocast.data import Capture, Mesh, Photo, Scene
 from photocast.deadline import deadline_of, part
 from photocast.engines.optimize.appearance import dressed
-from photocast.engines.optimize.init import starting_mesh
 from photocast.engines.optimize.memory import free_memory, memory_plan, retried
 from photocast.engines.optimize.shape import find_shape
 from photocast.errors import CaptureError
@@ -57,6 +56,8 @@ class Optimize:
         facts: dict[str, Any] = {}
         keep_uvs = False
         if config.init.mesh:
+            from photocast.engines.optimize.init import starting_mesh
+
             start = starting_mesh(photos, capture, config, progress)
             shape, keep_uvs, facts["init"] = start.mesh, start.keep_uvs, start.facts
             notes += start.notes
