@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from photocast.data import Camera, Material, Mesh, Photo
+from photocast.data import Camera, Light, Material, Mesh, Photo
 from photocast.stages.render import draw, drawable
 
 DATA = Path(os.environ.get("PHOTOCAST_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
@@ -100,24 +100,73 @@ def waves(place: np.ndarray) -> np.ndarray:
     return (0.5 + 0.35 * np.sin(18 * place + [0, 1, 2])).astype(np.float32)
 
 
+def around(count: int, turn: float = 0.0) -> np.ndarray:
+    """Camera centres evenly over a sphere of radius 3.2 (a Fibonacci spiral)."""
+    k = np.arange(count) + 0.5
+    z, angle = 1 - 2 * k / count, np.pi * (1 + 5**0.5) * k + turn
+    ring = np.sqrt(1 - z * z)
+    return 3.2 * np.stack([ring * np.cos(angle), ring * np.sin(angle), z], axis=1)
+
+
+def shoot(
+    mesh: Mesh, centers: np.ndarray, size: int, light: Light | None = None, depth: bool = False
+) -> list[Photo]:
+    """Photograph a mesh as it is from some places."""
+    item = drawable(mesh, light=light)
+    photos = []
+    for number, center in enumerate(centers):
+        camera = camera_at(center, size)
+        picture = draw(item, camera, supersample=2)
+        far = picture.depth if depth else None
+        photos.append(Photo(f"{number:02}", camera, picture.rgb, picture.alpha, far))
+    return photos
+
+
 @pytest.fixture(scope="session")
 def photograph() -> Callable[..., list[Photo]]:
     """Photograph a mesh from all around, wavily coloured: photograph(mesh, count=14, size=64)."""
 
-    def shoot(
+    def wavy(
         mesh: Mesh, count: int = 14, size: int = 64, turn: float = 0.0, depth: bool = False
     ) -> list[Photo]:
-        k = np.arange(count) + 0.5
-        z, angle = 1 - 2 * k / count, np.pi * (1 + 5**0.5) * k + turn
-        ring = np.sqrt(1 - z * z)
-        centers = 3.2 * np.stack([ring * np.cos(angle), ring * np.sin(angle), z], axis=1)
-        item = drawable(replace(mesh, colors=waves(mesh.vertices)))
-        photos = []
-        for number, center in enumerate(centers):
-            camera = camera_at(center, size)
-            picture = draw(item, camera, supersample=2)
-            far = picture.depth if depth else None
-            photos.append(Photo(f"{number:02}", camera, picture.rgb, picture.alpha, far))
-        return photos
+        colored = replace(mesh, colors=waves(mesh.vertices))
+        return shoot(colored, around(count, turn), size, depth=depth)
 
-    return shoot
+    return wavy
+
+
+@pytest.fixture(scope="session")
+def photograph_lit() -> Callable[..., list[Photo]]:
+    """Photograph a mesh in its material and a light: photograph_lit(mesh, light, count=12).
+
+    ``toward`` keeps the cameras on the side of one direction.
+    """
+
+    def lit(
+        mesh: Mesh,
+        light: Light,
+        count: int = 12,
+        size: int = 64,
+        turn: float = 0.0,
+        toward: tuple[float, float, float] | None = None,
+    ) -> list[Photo]:
+        centers = around(count if toward is None else 6 * count, turn)
+        if toward is not None:
+            cosine = centers @ np.array(toward) / np.linalg.norm(toward) / 3.2
+            centers = centers[np.argsort(-cosine)[:count]]
+        return shoot(mesh, centers, size, light)
+
+    return lit
+
+
+@pytest.fixture(scope="session")
+def uneven_light() -> Light:
+    """A bright, soft lamp from the side over a dim, coloured sky."""
+    polar, turn = np.pi * (np.arange(32) + 0.5) / 32, 2 * np.pi * (np.arange(64) + 0.5) / 64
+    sine = np.sin(polar)[:, None]
+    way = np.stack(
+        np.broadcast_arrays(sine * np.cos(turn), sine * np.sin(turn), np.cos(polar)[:, None]), -1
+    )
+    lamp = np.exp(6 * (way @ [0.48, 0.6, 0.64] - 1))[..., None] * [5.0, 4.6, 4.0]
+    sky = 0.35 + 0.1 * way[..., 2:] * [0.0, 0.5, 1.0]
+    return Light((lamp + sky).astype(np.float32))

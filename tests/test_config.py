@@ -13,6 +13,8 @@ import pytest
 from photocast import config
 from photocast.config import (
     PRESETS,
+    AppearanceConfig,
+    CarveConfig,
     DepthConfig,
     MeshConfig,
     OptimizeConfig,
@@ -36,6 +38,9 @@ BAD = [
     (VolumeConfig, {"rays_per_step": 0}, "rays_per_step"),
     (VolumeConfig, {"mask_outliers": 4}, "mask_outliers"),
     (VolumeConfig, {"sharpness": (0.0, 4.0)}, "sharpness"),
+    (CarveConfig, {"steps": -1}, "0 to 1000000"),
+    (CarveConfig, {"stride": 0.0}, "0.05"),
+    (CarveConfig, {"arrives": 1.5}, "1.0"),
     (DepthConfig, {"weight": (0.1, 0.0)}, "positive"),
     (DepthConfig, {"edge": -1}, "0 to 64"),
     (DepthConfig, {"robust": 0.0}, "0.001"),
@@ -46,6 +51,11 @@ BAD = [
     (RefineConfig, {"epochs": -1}, "epochs"),
     (RefineConfig, {"batch": 0}, "batch"),
     (RefineConfig, {"stiffness": -1.0}, "stiffness"),
+    (AppearanceConfig, {"size": 8}, "16 to 16384"),
+    (AppearanceConfig, {"min_cosine": 1.5}, "0.0 to 0.99"),
+    (AppearanceConfig, {"levels": 0}, "1 to 14"),
+    (AppearanceConfig, {"samples_per_step": 63}, "64"),
+    (AppearanceConfig, {"epochs": (1.0, 2.0)}, "3 numbers"),
 ]
 
 
@@ -76,7 +86,7 @@ def test_a_preset_carries_the_seed_and_the_device_everywhere(name):
 
 def test_each_preset_spends_more_than_the_one_before():
     cost = [
-        (s.volume.resolution, s.mesh.face_count, s.refine.epochs, s.texture.size)
+        (s.volume.resolution, s.mesh.face_count, s.refine.epochs, s.appearance.size)
         for s in map(optimize_preset, PRESETS)
     ]
     for less, more in itertools.pairwise(cost):

@@ -5,7 +5,7 @@
 The sentence under a field is its help. Changes use ``dataclasses.replace``; every seed is a field.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from photocast.errors import ConfigError
@@ -17,11 +17,11 @@ __all__ = [
     "InitConfig",
     "MeshConfig",
     "OptimizeConfig",
+    "PoseConfig",
     "ReconstructConfig",
     "RefineConfig",
     "SampleConfig",
     "SampleLight",
-    "TextureConfig",
     "UnwrapConfig",
     "VolumeConfig",
     "optimize_preset",
@@ -29,6 +29,7 @@ __all__ = [
 
 InitUse = Literal["refine", "material"]
 SampleLight = Literal["studio", "sky", "sunset"]
+POSE_MODES = ("auto", "off", "on")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,7 +79,7 @@ class SampleConfig:
 class CarveConfig:
     """How hollows that outlines cannot show are dug out of the visual hull."""
 
-    steps: int = 400
+    steps: int = 600
     """Optimiser steps; 0 starts from the bare hull."""
     rays_per_step: int = 16384
     """Pixels compared in one step."""
@@ -94,6 +95,10 @@ class CarveConfig:
     """A place is empty if this share of some ray arrives there and meets little."""
     rate_color: float = 0.05
     """Optimiser step for colours [sRGB, 0..1]."""
+    shiny: bool = False
+    """Let colours depend on the view meanwhile."""
+    rate_shine: float = 0.003
+    """Optimiser step for colour that depends on the view [sRGB, 0..1]."""
     rate_density: float = 0.15
     """Optimiser step for the logarithm of the density."""
     smooth: float = 0.001
@@ -104,6 +109,19 @@ class CarveConfig:
     """Step sizes at the end, relative to the start."""
     seed: int = 0
     """Where samples lie on the rays."""
+
+    def __post_init__(self) -> None:
+        limits = {
+            "steps": (0, 10**6),
+            "rays_per_step": (1, 2**24),
+            "seen_rays": (1, 2**31 - 1),
+            "stride": (0.05, 2.0),
+            "arrives": (0.0, 1.0),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"carve.{name} = {value}: must be from {low} to {high}.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,13 +167,13 @@ class DepthConfig:
 class VolumeConfig:
     """How a signed-distance grid is fitted to the photos by volume rendering."""
 
-    resolution: int = 192
+    resolution: int = 256
     """Grid vertices along the object's longest side at the finest level, at most."""
-    pixels_per_voxel: float = 1.3
+    pixels_per_voxel: float = 1.0
     """A finest cell is at least this many pixels wide, or it would learn the photos' noise."""
     levels: int = 2
     """Coarse to fine: each level halves the voxels of the one before."""
-    steps: tuple[int, ...] = (700, 900)
+    steps: tuple[int, ...] = (700, 1500)
     """Optimiser steps per level, coarse first, at most."""
     epochs: float = 12.0
     """A level ends once every pixel was seen this often, on average."""
@@ -163,13 +181,15 @@ class VolumeConfig:
     """Fewest steps of a level, however few pixels there are."""
     rays_per_step: int = 16384
     """Pixels compared in one step."""
-    sharpness: tuple[float, float] = (2.0, 6.0)
+    sharpness: tuple[float, float] = (1.5, 4.0)
     """How abruptly the surface turns opaque at the start and end of a level [1/voxel]."""
     rate_color: float = 0.04
     """Optimiser step for colours [sRGB, 0..1]."""
     rate_distance: float = 0.1
     """Optimiser step for distances [voxel]."""
-    smooth: tuple[float, float] = (0.01, 0.003)
+    rate_shine: float = 0.003
+    """Optimiser step for colour that depends on the view [sRGB, 0..1]."""
+    smooth: tuple[float, float] = (0.006, 0.001)
     """Weight of surface smoothness at the start of the first and the end of the last level."""
     eikonal: float = 0.005
     """Weight that keeps the field a distance field."""
@@ -206,11 +226,67 @@ class VolumeConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PoseConfig:
+    """How cameras that are slightly off are corrected before the shape is fitted finely."""
+
+    mode: str = "auto"
+    """auto: keep a correction that lowers the error on what it was not fitted to; on: keep it in
+    any case; off: trust the cameras."""
+    rounds: int = 2
+    """Times that a coarse shape is fitted and the cameras are corrected by it."""
+    iterations: int = 5
+    """Gauss-Newton steps per blur of the photos."""
+    longest: int = 512
+    """Photos are compared at no more than this size [px]."""
+    blurs: tuple[float, ...] = (2.5, 1.2)
+    """Blur of the photos, coarse to fine [px]."""
+    prior_pose: float = 3.0
+    """Expected error of a pose, as what it moves in the photo [px]."""
+    prior_lens: float = 0.5
+    """Expected error of focal length and principal point [px]; small, so that what photos hardly
+    tell of a lens stays as it is. What they do tell outweighs it."""
+    prior_mask: float = 3.0
+    """Expected error of a mask that is too wide or too tight all around [px]."""
+    dead_zone: float = 1.0
+    """Masks that differ by no more than this in how tight they are stay as they are [px]."""
+    least_shift: float = 0.1
+    """Corrections that move the object less than this are not worth making [px]."""
+    least_gain: float = 0.02
+    """Share by which the error on unseen places must fall."""
+    resolution: int = 64
+    """Grid vertices along the object's longest side of the coarse shape."""
+    steps: int = 150
+    """Steps to fit the coarse shape."""
+
+    def __post_init__(self) -> None:
+        if self.mode not in POSE_MODES:
+            raise ConfigError(f"poses = {self.mode!r}: must be one of {', '.join(POSE_MODES)}.")
+        limits = {
+            "rounds": (1, 10),
+            "iterations": (1, 100),
+            "longest": (32, 4096),
+            "prior_pose": (1e-6, 1e3),
+            "prior_lens": (1e-6, 1e3),
+            "prior_mask": (1e-6, 1e3),
+            "resolution": (16, 512),
+            "steps": (1, 100_000),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"poses.{name} = {value}: must be {low:g} to {high:g}.")
+        if not self.blurs or min(self.blurs) <= 0:
+            raise ConfigError(f"poses.blurs = {self.blurs}: needs one or more positive numbers.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class MeshConfig:
     """How the surface becomes triangles."""
 
-    face_count: int = 60_000
+    face_count: int = 200_000
     """At most this many triangles."""
+    detail: float = 0.5
+    """Share of the grid's triangles to keep, where that is fewer."""
     min_part: float = 0.005
     """Parts with less than this share of the largest part's area are dropped."""
 
@@ -225,17 +301,17 @@ class MeshConfig:
 class RefineConfig:
     """How vertices are moved by the rasterised difference to the photos."""
 
-    epochs: int = 3
+    epochs: int = 12
     """Times that every photo is visited; 0 leaves the mesh as it is."""
-    batch: int = 4
+    batch: int = 8
     """Photos per step."""
     rate_base: float = 0.01
     """Optimiser step for the base colour meanwhile [square root of linear]."""
     rate_gloss: float = 0.01
     """Optimiser step for roughness, metallic and the normal map meanwhile."""
-    rate: float = 0.05
+    rate: float = 0.1
     """Step in median edge lengths."""
-    stiffness: float = 10.0
+    stiffness: float = 3.0
     """How far a gradient spreads over the surface (lambda of Large Steps)."""
     smooth: float = 0.1
     """Weight of the surface's roughness against the photos."""
@@ -274,45 +350,6 @@ class UnwrapConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TextureConfig:
-    """How photos become a texture."""
-
-    size: int = 1024
-    """Side of the square map [px]."""
-    iterations: int = 8
-    """Corrections after the first average; more is sharper, slower and noisier."""
-    robust_rounds: int = 4
-    """How many of them seek the median of the photos, to find and distrust what hid the object or
-    moved; 0 trusts all photos alike."""
-    min_cosine: float = 0.2
-    """Leave out pixels that see the surface flatter than this cosine."""
-    cosine_power: float = 2.0
-    """How much frontal views count more: trust is the cosine to this power."""
-    edge: int = 2
-    """Leave out this many pixels along outlines, which mix object and background [px]."""
-    levels: int = 4
-    """Smaller levels of the map that distant pixels may use."""
-    max_samples: int = 12_000_000
-    """Pixels to keep of all photos together; beyond it every second, third, ... is used."""
-
-    def __post_init__(self) -> None:
-        limits = {
-            "size": (16, 16384),
-            "iterations": (0, 1000),
-            "robust_rounds": (0, 1000),
-            "min_cosine": (0.0, 0.99),
-            "cosine_power": (0.0, 16.0),
-            "edge": (0, 16),
-            "levels": (1, 14),
-            "max_samples": (1000, 10**9),
-        }
-        for name, (low, high) in limits.items():
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ConfigError(f"texture.{name} = {value}: must be {low} to {high}.")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class AppearanceConfig:
     """How material and light are found on a given shape."""
 
@@ -344,8 +381,9 @@ class AppearanceConfig:
     """Pull of the light's colour towards grey."""
     plain: float = 0.02
     """Pull of metallic towards 0 and of the normal map towards flat."""
-    exposure: bool = False
-    """Fit exposure, white balance and vignetting: real photos differ in them."""
+    exposure: Literal["auto", "on", "off"] = "auto"
+    """Fit exposure, white balance and vignetting, in which real photos differ; auto: unless photos
+    come with transparency, as rendered ones do."""
     robust: float = 0.1
     """Charbonnier scale [sRGB, 0..1]: smaller residuals count as least squares."""
     min_cosine: float = 0.15
@@ -354,7 +392,7 @@ class AppearanceConfig:
     """How much frontal views count more: trust is the cosine to this power."""
     edge: int = 1
     """This many pixels along outlines mix two things and count less [px]."""
-    edge_weight: float = 0.05
+    edge_weight: float = 0.3
     """How much those count."""
     max_samples: int = 12_000_000
     """Pixels to keep of all photos together; beyond it every second, third, ... is used."""
@@ -377,6 +415,8 @@ class AppearanceConfig:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ConfigError(f"appearance.{name} = {value}: must be {low} to {high}.")
+        if self.exposure not in ("auto", "on", "off"):
+            raise ConfigError(f"appearance.exposure = {self.exposure!r}: must be auto, on or off.")
         if len(self.epochs) != len(self.coarse) + 1:
             raise ConfigError(
                 f"appearance.epochs = {self.epochs}: needs {len(self.coarse) + 1} numbers, one for "
@@ -425,6 +465,7 @@ class OptimizeConfig:
     """The ``optimize`` engine."""
 
     init: InitConfig = field(default_factory=InitConfig)
+    poses: PoseConfig = field(default_factory=PoseConfig)
     volume: VolumeConfig = field(default_factory=VolumeConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
@@ -454,6 +495,8 @@ class ReconstructConfig:
     """A mesh to start from."""
     max_seconds: float | None = None
     """When to be done: later steps are left out [s]; None takes all the time it needs."""
+    poses: str = "auto"
+    """Correct cameras that are slightly off: auto (where it helps), on or off."""
     device: str = "auto"
     """auto, cpu or cuda."""
     seed: int = 0
@@ -473,6 +516,8 @@ class ReconstructConfig:
             )
         if self.max_size is not None and self.max_size < 64:
             raise ConfigError(f"max_size = {self.max_size}: must be at least 64 px.")
+        if self.poses not in POSE_MODES:
+            raise ConfigError(f"poses = {self.poses!r}: must be one of {', '.join(POSE_MODES)}.")
         if self.device not in ("auto", "cpu", "cuda"):
             raise ConfigError(f"device = {self.device!r}: must be auto, cpu or cuda.")
 
@@ -482,26 +527,43 @@ MIN_SECONDS = 5.0
 """Less than this is no use to anybody."""
 
 
-def optimize_preset(name: str, *, device: str = "cpu", seed: int = 0) -> OptimizeConfig:
+def optimize_preset(
+    name: str, *, device: str = "cpu", seed: int = 0, poses: str = "auto"
+) -> OptimizeConfig:
     """The settings behind a preset.
 
     Args:
         name: One of ``PRESETS``.
         device: Torch device.
         seed: For every random choice.
+        poses: One of ``POSE_MODES``.
     """
     volume = {
-        "draft": VolumeConfig(resolution=128, steps=(250, 250), seed=seed),
+        "draft": VolumeConfig(
+            resolution=128,
+            pixels_per_voxel=1.3,
+            steps=(200, 300),
+            carve=CarveConfig(steps=250),
+            seed=seed,
+        ),
         "standard": VolumeConfig(seed=seed),
-        "high": VolumeConfig(resolution=320, steps=(1000, 2500), seed=seed),
+        "high": VolumeConfig(resolution=384, steps=(1000, 3000), epochs=24.0, seed=seed),
     }[name]
-    faces = {"draft": 30_000, "standard": 60_000, "high": 200_000}[name]
-    epochs = {"draft": 1, "standard": 3, "high": 8}[name]
+    volume = replace(volume, carve=replace(volume.carve, seed=seed))
+    faces = {"draft": 60_000, "standard": 200_000, "high": 500_000}[name]
+    epochs = {"draft": 3, "standard": 20, "high": 40}[name]
     texture = {"draft": 1024, "standard": 2048, "high": 4096}[name]
     return OptimizeConfig(
-        appearance=AppearanceConfig(size=texture, seed=seed),
+        appearance=_appearance_preset(name, texture, seed),
+        poses=PoseConfig(mode=poses),
         volume=volume,
         mesh=MeshConfig(face_count=faces),
         refine=RefineConfig(epochs=epochs, seed=seed),
         device=device,
     )
+
+
+def _appearance_preset(name: str, size: int, seed: int) -> AppearanceConfig:
+    if name == "draft":
+        return AppearanceConfig(size=size, coarse=(4,), epochs=(2.0, 4.0), min_steps=40, seed=seed)
+    return AppearanceConfig(size=size, seed=seed)

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 
 from photocast.config import ReconstructConfig, optimize_preset
-from photocast.data import Camera, Capture, Check, Photo, Report, Scene
+from photocast.data import Camera, Capture, Check, Photo, PoseReport, Report, Scene
 from photocast.deadline import Deadline, Paced, part
 from photocast.engines.base import load_engine
 from photocast.errors import ConfigError, UserError
@@ -75,7 +75,9 @@ def reconstruct(
     training = replace(capture, test_views=())
     engine = load_engine(config.engine)
     engine.check(training)
-    settings = optimize_preset(config.preset, device=str(device), seed=config.seed)
+    settings = optimize_preset(
+        config.preset, device=str(device), seed=config.seed, poses=config.poses
+    )
     settings = replace(settings, init=config.init)
     max_size = config.max_size or MAX_SIZES[config.preset]
     with ThreadPoolExecutor(1, thread_name_prefix="photocast-device") as pool:
@@ -98,12 +100,16 @@ def reconstruct(
         context=capture.views,
     )
     clock.lap("decode_tests")
+    # What the training photos told about the lens holds for all photos of that camera. Poses of
+    # held-out photos stay as given, and their photos are never used to move anything.
+    tests = tuple(replace(p, camera=scene.poses.lens.apply(p.camera)) for p in tests)
+    photos = tuple(replace(p, camera=scene.cameras.get(p.name, p.camera)) for p in photos)
     item = drawable(scene.mesh, device, light=scene.light)
     with ThreadPoolExecutor(1, thread_name_prefix="photocast-check") as pool:
         checking = pool.submit(check_mesh, scene.mesh)
         scored = _scores(item, tests or photos, deadline, held_out=bool(tests), progress=clock)
         scores, views = scored
-        checks = (*scores, *checking.result(), *sizes)
+        checks = (*scores, *_camera_checks(scene.poses), *checking.result(), *sizes)
     pace = part(Paced(clock, deadline), _TURNTABLE_TIME)
     pictures = draw_pictures(scene, tests or photos, device=device, progress=pace, item=item)
     clock.lap("preview")
@@ -116,12 +122,41 @@ def reconstruct(
         "steps": {stage: {"done": a, "planned": b} for stage, (a, b) in deadline.steps.items()},
         "engine": scene.facts,
         "views": views,
+        "cameras": _without_matrices(scene.poses),
     }
     checks = (*checks, *_memory(run))
     warnings = (*capture.warnings, *scene.warnings, *_late(deadline, clock.total))
     report = Report(checks=checks, warnings=warnings, run=run)
     export_report(report, out, pictures, compared=True)
     return Result(scene, report, out)
+
+
+def _camera_checks(poses: PoseReport) -> list[Check]:
+    """How far the cameras were moved, as two rows of the report."""
+    if poses.kept == "nothing":
+        return [Check("cameras.shift", 0.0, "px", note=poses.reason)]
+    return [
+        Check(
+            "cameras.shift",
+            _rounded(poses.numbers["shift"]),
+            "px",
+            note=f"{poses.reason} Each camera's numbers are in run.json.",
+        ),
+        Check(
+            "cameras.outline",
+            _rounded(poses.numbers["outline_after"]),
+            "px",
+            note=f"between model and masks; {poses.numbers['outline_before']:.2f} px as given",
+        ),
+    ]
+
+
+def _without_matrices(poses: PoseReport) -> dict[str, Any]:
+    """The report of the cameras, whose poses themselves are in cameras.json."""
+    document = asdict(poses)
+    for change in document["cameras"].values():
+        del change["camera_from_world"]
+    return document
 
 
 def _late(deadline: Deadline, seconds: float) -> list[str]:

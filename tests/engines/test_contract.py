@@ -10,10 +10,11 @@ import pytest
 import trimesh
 
 from photocast.config import (
+    AppearanceConfig,
+    CarveConfig,
     MeshConfig,
     OptimizeConfig,
     RefineConfig,
-    TextureConfig,
     VolumeConfig,
 )
 from photocast.data import Capture, Mesh, Scene, View
@@ -21,14 +22,17 @@ from photocast.engines.base import BUILT_IN, engine_names, load_engine
 from photocast.errors import Cancelled, CaptureError, ConfigError
 from photocast.progress import silent
 from photocast.stages.mesh_distance import mesh_distances
+from photocast.stages.render import over, render_view
 from photocast.stages.validate import check_mesh
 
 SMALL = {
     OptimizeConfig: OptimizeConfig(
-        volume=VolumeConfig(resolution=40, steps=(40, 20), rays_per_step=2048),
+        volume=VolumeConfig(
+            resolution=40, steps=(40, 20), rays_per_step=2048, carve=CarveConfig(steps=0)
+        ),
         mesh=MeshConfig(face_count=1500),
         refine=RefineConfig(epochs=1),
-        texture=TextureConfig(size=256, iterations=2, robust_rounds=1),
+        appearance=AppearanceConfig(size=256, epochs=(1.0, 1.0, 2.0), min_steps=20),
     )
 }
 UP = np.array([0.0, 0.6, 0.8])
@@ -98,6 +102,18 @@ def test_the_scene_is_a_textured_closed_mesh_with_the_cameras_of_its_photos(made
     np.testing.assert_array_equal(scene.up, UP)
 
 
+def test_a_lit_scene_looks_like_the_photos_it_was_made_from(made, photos):
+    scene = made[0]
+    if not scene.mesh.material.unlit:
+        assert scene.light.environment.min() >= 0
+        assert scene.light.environment.max() > 0
+    errors = []
+    for photo in photos:
+        got = render_view(scene, photo.camera, supersample=2).over(255).astype(float)
+        errors.append(((got - over(photo.rgb, photo.mask, 255)) ** 2).mean())
+    assert 10 * np.log10(255**2 / np.mean(errors)) > 22
+
+
 def test_the_mesh_lies_where_the_object_was(made):
     assert mesh_distances(made[0].mesh, egg(), point_count=20_000).chamfer < 0.01
 
@@ -159,4 +175,8 @@ def test_engines_are_listed_in_order_and_by_import_path():
 def test_silence_is_a_progress_too(engine, settings, photos, made):
     again = engine.run(photos, capture_of(photos), settings, made[1], silent)
     np.testing.assert_array_equal(again.mesh.vertices, made[0].mesh.vertices)
-    np.testing.assert_array_equal(again.mesh.material.base_color, made[0].mesh.material.base_color)
+    for name in ("base_color", "roughness", "metallic", "normal"):
+        np.testing.assert_array_equal(
+            getattr(again.mesh.material, name), getattr(made[0].mesh.material, name)
+        )
+    np.testing.assert_array_equal(again.light.environment, made[0].light.environment)

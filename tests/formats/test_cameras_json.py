@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from photocast.data import Camera
+from photocast.data import Camera, LensChange
 from photocast.errors import CameraError
 from photocast.formats.cameras_json import cameras_json, load_cameras
 
@@ -37,6 +37,8 @@ def test_saved_then_loaded_is_bit_equal(numbers, shift, tmp_path_factory):
     [
         (lambda d: d.update(version=99), "camera.version"),
         (lambda d: d["views"][0].pop("fx"), "camera.damaged"),
+        (lambda d: d.update(lens={"focal": -1}), "camera.damaged"),
+        (lambda d: d.update(lens={"zoom": 1}), "camera.damaged"),
         (lambda d: d["views"][0].update(fx=-1), "camera.intrinsics"),
         (lambda d: d.update(up=[0, 1]), "camera.damaged"),
         (lambda d: d["views"][0].update(camera_from_world=[[1]]), "camera.pose_shape"),
@@ -61,3 +63,14 @@ def test_a_missing_or_torn_file_is_named(tmp_path, content, code):
     with pytest.raises(CameraError, match=r"cameras\.json") as caught:
         load_cameras(path)
     assert caught.value.code == code
+
+
+def test_a_change_of_the_lens_is_kept_and_none_is_not_written(tmp_path):
+    camera = Camera(4, 3, 2, 2, 2, 1.5, np.eye(4))
+    path = tmp_path / "cameras.json"
+    lens = LensChange(focal=1.001, shift_x=0.002, shift_y=-1 / 3, aspect=4 / 3)
+    path.write_bytes(cameras_json({"v": camera}, np.array([0, 1, 0]), lens))
+    assert load_cameras(path).lens == lens
+    path.write_bytes(cameras_json({"v": camera}, np.array([0, 1, 0]), LensChange()))
+    assert b"lens" not in path.read_bytes()
+    assert load_cameras(path).lens == LensChange()

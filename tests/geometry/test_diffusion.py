@@ -44,3 +44,13 @@ def test_a_spike_spreads_over_its_neighbours():
     spread = operator.solve(spike, tolerance=1e-5, most_steps=200)
     assert (spread > 0).float().mean() > 0.5
     assert float(spread.sum()) == pytest.approx(1.0, abs=1e-2)
+
+
+@pytest.mark.parametrize(("stiffness", "left"), [(0.5, 1e-4), (3.0, 1e-2), (10.0, 0.1)])
+def test_smoothing_comes_close_to_the_exact_solution(stiffness, left):
+    ball = trimesh.creation.icosphere(3)
+    faces = torch.from_numpy(ball.faces.copy()).int()
+    operator = Diffusion(faces, len(ball.vertices), stiffness)
+    b = torch.randn(len(ball.vertices), 3, generator=torch.Generator().manual_seed(0))
+    exact = operator.solve(b, tolerance=1e-7, most_steps=500)
+    assert (operator.smooth(b) - exact).norm() < left * exact.norm()

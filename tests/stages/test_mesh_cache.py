@@ -11,26 +11,23 @@ from photocast.data import Mesh
 from photocast.stages.mesh_cache import MeshCache, photo_digest
 
 
-def some_mesh(seed=0, colored=False):
+def some_mesh(seed=0):
     random = np.random.default_rng(seed)
     vertices = random.normal(size=(7, 3)).astype(np.float32)
     faces = random.integers(0, 7, (5, 3)).astype(np.int32)
-    return Mesh(vertices, faces, colors=np.abs(vertices) if colored else None)
+    return Mesh(vertices, faces)
 
 
 def never():
     raise AssertionError("computed again")
 
 
-@pytest.mark.parametrize("colored", [False, True])
-def test_a_kept_mesh_comes_back_bit_equal(tmp_path, colored):
-    mesh = some_mesh(colored=colored)
+def test_a_kept_mesh_comes_back_bit_equal(tmp_path):
+    mesh = some_mesh()
     MeshCache(tmp_path / "new", "photos").get("shape", 1, lambda: mesh)
     back = MeshCache(tmp_path / "new", "photos").get("shape", 1, never)
     np.testing.assert_array_equal(back.vertices, mesh.vertices)
     np.testing.assert_array_equal(back.faces, mesh.faces)
-    assert (back.colors is None) == (mesh.colors is None)
-    assert colored is False or np.array_equal(back.colors, mesh.colors)
 
 
 @pytest.mark.parametrize(
@@ -111,3 +108,14 @@ def test_the_digest_changes_with_everything_a_photo_says(photograph, textured_sp
     digests |= {photo_digest(photos[:2]), photo_digest(photos[::-1])}
     assert len(digests) == len(others) + 3
     assert photo_digest(photos) == photo_digest(list(photos))
+
+
+def test_a_document_is_kept_and_a_damaged_one_made_again(tmp_path):
+    found = {"kept": "lens", "numbers": {"shift": 1 / 3}}
+    MeshCache(tmp_path, "photos").document("poses", 1, lambda: found)
+    assert MeshCache(tmp_path, "photos").document("poses", 1, never) == found
+    (path,) = tmp_path.glob("poses-*.json")
+    path.write_text("{")
+    assert MeshCache(tmp_path, "photos").document("poses", 1, lambda: found) == found
+    assert MeshCache(tmp_path, "photos").document("poses", 2, lambda: {"kept": "n"})["kept"] == "n"
+    assert len(list(tmp_path.glob("poses-*"))) == 1

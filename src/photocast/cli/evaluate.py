@@ -16,7 +16,7 @@ from photocast.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from photocast.data import Camera, Capture, Scene, View
+    from photocast.data import Camera, Capture, Photo, Scene, View
     from photocast.progress import Progress
     from photocast.stages.evaluate import Evaluation
     from photocast.stages.material_scores import AlbedoScores, RelitScores
@@ -125,7 +125,7 @@ def evaluate(
             context=found.views if split is Split.test else (),
         )
         scores = score(
-            photos,
+            _with_found_cameras(photos, result, split),
             render_for_scores(scene, place),
             meshes=None if truth is None else (scene.mesh, load_mesh(truth)),
             seed=seed,
@@ -142,6 +142,31 @@ def evaluate(
             anew = _relit_scores(scene, other, color, str(place), progress)
     every = _Scores(scores, color, anew)
     typer.echo(_as_json(every) if as_json else _table(every))
+
+
+def _with_found_cameras(
+    photos: "Sequence[Photo]", result: Path, split: Split
+) -> "tuple[Photo, ...]":
+    """Photos as the result sees them: its correction of the lens, and the poses of its own photos.
+
+    Poses of test photos stay as the capture gives them.
+    """
+    from dataclasses import replace
+
+    from photocast.formats.cameras_json import load_cameras
+
+    path = (result if result.is_dir() else result.parent) / "cameras.json"
+    if not path.is_file():
+        return tuple(photos)
+    beside = load_cameras(path)
+
+    def camera(photo: "Photo") -> "Camera":
+        found = beside.cameras.get(photo.name) if split is Split.train else None
+        if found is None:
+            return beside.lens.apply(photo.camera)
+        return found.resized(photo.camera.width, photo.camera.height)
+
+    return tuple(replace(photo, camera=camera(photo)) for photo in photos)
 
 
 def _own_truth(capture: Path) -> Path | None:

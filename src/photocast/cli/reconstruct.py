@@ -32,6 +32,14 @@ class Preset(str, Enum):
     high = "high"
 
 
+class Poses(str, Enum):
+    """Whether cameras are corrected."""
+
+    auto = "auto"
+    off = "off"
+    on = "on"
+
+
 def reconstruct(
     capture: Annotated[
         Path,
@@ -73,6 +81,9 @@ def reconstruct(
     init_align: Annotated[
         bool, typer.Option("--init-align", help="Turn, scale and move it to fit the masks.")
     ] = False,
+    poses: Annotated[
+        Poses, typer.Option(help="Correct cameras that are slightly off; auto: where it helps.")
+    ] = Poses.auto,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same result.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Result as JSON on stdout.")] = False,
@@ -98,6 +109,7 @@ def reconstruct(
         max_size=max_size,
         max_seconds=max_seconds,
         init=InitConfig(mesh=str(init or ""), use=init_use.value, align=init_align),
+        poses=poses.value,
         device=device.value,
         seed=seed,
     )

@@ -5,18 +5,22 @@
 from photocast.data.camera import Camera, Distortion
 from photocast.data.capture import Capture, Photo, View
 from photocast.data.mesh import Material, Mesh
+from photocast.data.poses import CameraChange, LensChange, PoseReport
 from photocast.data.report import Check, Report
 from photocast.data.scene import Light, Scene
 
 __all__ = [
     "Camera",
+    "CameraChange",
     "Capture",
     "Check",
     "Distortion",
+    "LensChange",
     "Light",
     "Material",
     "Mesh",
     "Photo",
+    "PoseReport",
     "Report",
     "Scene",
     "View",

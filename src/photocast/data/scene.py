@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from photocast.data.camera import Camera
 from photocast.data.mesh import Mesh
+from photocast.data.poses import PoseReport
 
 __all__ = ["Light", "Scene"]
 
@@ -38,3 +39,5 @@ class Scene:
     """What the engine wants the user to know, for the report."""
     facts: dict[str, Any] = field(default_factory=dict)
     """What the engine wants to be on record, plain values for ``run.json``."""
+    poses: PoseReport = field(default_factory=PoseReport)
+    """How ``cameras`` differ from those of the capture."""

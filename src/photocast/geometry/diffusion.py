@@ -33,6 +33,15 @@ class Diffusion:
             check_invariants=False,
         ).coalesce()
         self._inverse_diagonal = 1 / (1 + stiffness * degree)[:, None]
+        # G = stiffness adjacency / diagonal: what a Jacobi step mixes in from the neighbours
+        self._jacobi = torch.sparse_coo_tensor(
+            torch.stack([self._row, self._column]),
+            (stiffness * self._inverse_diagonal[:, 0])[self._row],
+            (vertex_count, vertex_count),
+            check_invariants=False,
+        ).coalesce()
+        most = stiffness * float(degree.max()) if len(degree) else 0.0
+        self._reach = most / (1 + most)
         self._inverse_degree = 1 / degree.clamp(min=1)[:, None]
 
     def apply(self, x: Float[Tensor, "vert c"]) -> Float[Tensor, "vert c"]:
@@ -45,6 +54,22 @@ class Diffusion:
         if self.stiffness == 0:
             return torch.zeros_like(x)
         return (self.apply(x) - x) / self.stiffness * self._inverse_degree
+
+    def smooth(self, b: Float[Tensor, "vert c"], steps: int = 16) -> Float[Tensor, "vert c"]:
+        """About :meth:`solve`, in few device calls and without looking at the residual.
+
+        Chebyshev semi-iteration on x = G x + c, c = b / diagonal. All eigenvalues of G lie within
+        the largest neighbour sum of a row, so no inner products are needed; at a stiffness of 3,
+        16 steps leave less than a hundredth of the error.
+        Source: Golub & Van Loan, Matrix Computations, 4th ed., section 11.2.8.
+        """
+        c = b * self._inverse_diagonal
+        before, x, omega = torch.zeros_like(c), c, 1.0
+        for step in range(steps):
+            omega = 2 / (2 - self._reach**2) if step == 0 else 1 / (1 - self._reach**2 * omega / 4)
+            ahead = torch.sparse.addmm(c, self._jacobi, x)
+            before, x = x, torch.lerp(before, ahead, omega)
+        return x
 
     def solve(
         self,

@@ -69,10 +69,14 @@ def resize_map(
         height: Rows wanted.
         width: Columns wanted.
     """
-    rows = _overlaps((torch.arange(height + 1) / height * math.pi).double().cos(), image.shape[0])
+    rows = _overlaps(_edges(height).cos(), image.shape[0])
     columns = _overlaps(None, image.shape[1], width)
     flat = torch.einsum("yh,xw,hwc->yxc", rows.to(image), columns.to(image), image)
     return flat
+
+
+def _edges(count: int) -> Tensor:
+    return torch.arange(count + 1, dtype=torch.float64) * (math.pi / count)
 
 
 def _overlaps(edges: Tensor | None, count: int, width: int = 0) -> Tensor:
@@ -91,7 +95,7 @@ def _overlaps(edges: Tensor | None, count: int, width: int = 0) -> Tensor:
 
 def pool_matrix(size: tuple[int, int], coarse: tuple[int, int]) -> Float[Tensor, "few texel"]:
     """Averages of a map's texels over coarser ones, by solid angle; float32."""
-    rows = _overlaps((torch.arange(coarse[0] + 1) / coarse[0] * math.pi).double().cos(), size[0])
+    rows = _overlaps(_edges(coarse[0]).cos(), size[0])
     columns = _overlaps(None, size[1], coarse[1])
     matrix = torch.einsum("yh,xw->yxhw", rows, columns)
     return matrix.reshape(coarse[0] * coarse[1], size[0] * size[1]).float()

@@ -7,6 +7,7 @@ Textures are pyramids as in kernels/texture.py. Environments are latitude-longit
 
 import warp as wp
 
+from photocast.kernels.sums import add_at
 from photocast.kernels.texture import Tap, tap_at
 
 wp.set_module_options({"enable_backward": False})
@@ -100,10 +101,10 @@ def lookup(
 
 @wp.func
 def give(grad: wp.array[wp.vec4], tap: Tap, g: wp.vec4):
-    wp.atomic_add(grad, tap.i00, g * ((1.0 - tap.fx) * (1.0 - tap.fy)))
-    wp.atomic_add(grad, tap.i01, g * (tap.fx * (1.0 - tap.fy)))
-    wp.atomic_add(grad, tap.i10, g * ((1.0 - tap.fx) * tap.fy))
-    wp.atomic_add(grad, tap.i11, g * (tap.fx * tap.fy))
+    add_at(grad, tap.i00, g * ((1.0 - tap.fx) * (1.0 - tap.fy)))
+    add_at(grad, tap.i01, g * (tap.fx * (1.0 - tap.fy)))
+    add_at(grad, tap.i10, g * ((1.0 - tap.fx) * tap.fy))
+    add_at(grad, tap.i11, g * (tap.fx * tap.fy))
 
 
 @wp.func

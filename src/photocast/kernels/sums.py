@@ -66,3 +66,20 @@ def add_vec4(sums: Sums, part: wp.int32, row: wp.int32, value: wp.vec4):
     else:
         for channel in range(4):
             add(sums, part, row, channel, value[channel])
+
+
+ADD_AT = """
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 900
+    asm volatile("red.global.add.v4.f32 [%0], {%1, %2, %3, %4};"
+        :: "l"(&wp::index(sums, i)), "f"(value[0]), "f"(value[1]), "f"(value[2]), "f"(value[3])
+        : "memory");
+#else
+    wp::atomic_add(sums, i, value);
+#endif
+"""
+
+
+@wp.func_native(ADD_AT)
+def add_at(sums: wp.array[wp.vec4], i: wp.int32, value: wp.vec4):
+    """Add four numbers at once."""
+    ...

@@ -59,7 +59,7 @@ class Adam:
     anchor: float = 0.0
     """Weight of the measured distances, where the grid has them."""
     smooth_color: float = 0.0
-    rate_shine: float = 0.01
+    rate_shine: float = 0.003
     """Optimiser step for view-dependent colour [sRGB, 0..1]."""
     matte: float = 0.1
     """Pull on view-dependent colour towards none."""

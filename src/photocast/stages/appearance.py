@@ -200,7 +200,7 @@ class AppearanceFit:
     def _seen(self, picked: Samples) -> Tensor:
         environment = self.light.exp()
         color = self.shaded(picked.points(), environment, _LIGHT_EVERY)
-        if self._config.exposure:
+        if self._config.exposure == "on":
             dark = 1 + self.vignette * picked.radius2[:, None]
             color = color * self.gain[picked.photo.long()].exp() * dark
         return color

@@ -3,16 +3,14 @@
 """Finished maps: what no photo shows takes its surroundings, and gaps between charts are filled."""
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from photocast.data import Material, Mesh
+from photocast.data import Material
+from photocast.ops.shade import Layout
 from photocast.stages.appearance import Appearance
-from photocast.stages.texture_fill import (
-    Texels,
-    fill_gutters,
-    surface_texels,
-    vertex_spread,
-)
+from photocast.stages.map_fill import completed
 
 __all__ = ["finished_material"]
 
@@ -20,72 +18,38 @@ _ENOUGH = 0.02
 """In parts of a typical texel's trust: from where a texel is known."""
 
 
-def finished_material(mesh: Mesh, found: Appearance) -> Material:
+def finished_material(layout: Layout, found: Appearance) -> Material:
     """Turn fitted maps into those of a glTF material.
 
     Args:
-        mesh: With the UVs that the maps belong to.
+        layout: Of the mesh that the maps belong to.
         found: The fit.
 
     Returns:
         Base colour, roughness, metallic and normal; not unlit.
     """
-    trust = found.trust.cpu().numpy()
-    base = _completed(mesh, found.base.cpu().numpy(), trust)
-    size = found.gloss.shape[0]
-    share = trust.shape[0] // size
-    coarse = trust.reshape(size, share, size, share).mean(axis=(1, 3))
-    gloss = _completed(mesh, found.gloss.cpu().numpy(), coarse)
+    base = completed(layout, found.base, _known(found.trust))
+    share = found.trust.shape[0] // found.gloss.shape[0]
+    coarse = torch.nn.functional.avg_pool2d(found.trust[None, None], share)[0, 0]
+    gloss = completed(layout, found.gloss, _known(coarse))
     bend = gloss[..., 2:]
-    up = np.sqrt(np.maximum(1 - (bend**2).sum(-1, keepdims=True), 0.04))
-    normal = np.concatenate([bend, up], axis=-1)
-    normal /= np.linalg.norm(normal, axis=-1, keepdims=True)
+    up = (1 - bend.square().sum(-1, keepdim=True)).clamp(min=0.04).sqrt()
+    normal = torch.nn.functional.normalize(torch.cat([bend, up], -1), dim=-1)
     return Material(
-        base_color=base.clip(0, 1),
-        roughness=np.ascontiguousarray(gloss[..., 0]).clip(0, 1),
-        metallic=np.ascontiguousarray(gloss[..., 1]).clip(0, 1),
-        normal=normal.astype(np.float32),
+        base_color=_array(base.clamp(0, 1)),
+        roughness=_array(gloss[..., 0].clamp(0, 1)),
+        metallic=_array(gloss[..., 1].clamp(0, 1)),
+        normal=_array(normal),
         unlit=False,
     )
 
 
-def _completed(
-    mesh: Mesh, image: NDArray[np.float32], trust: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    size = len(image)
-    texels = surface_texels(mesh, size)
-    flat, weights = image.reshape(size * size, -1).copy(), trust.ravel()
-    inside = weights[texels.index]
-    seen = weights[weights > 0]
-    enough = _ENOUGH * float(np.median(seen)) if len(seen) else 1.0
-    flat[texels.index] = _mixed(mesh, texels, flat[texels.index], inside / max(enough, 1e-12))
-    known = np.zeros(size * size, bool)
-    known[texels.index] = True
-    shape = (size, size)
-    return fill_gutters(flat.reshape(*shape, -1), known.reshape(shape))
+def _known(trust: Tensor) -> Tensor:
+    seen = trust[trust > 0]
+    enough = _ENOUGH * float(seen.median()) if len(seen) else 1.0
+    return trust / max(enough, 1e-12)
 
 
-def _mixed(
-    mesh: Mesh, texels: Texels, colors: NDArray[np.float32], known: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Texels as they are where known, and the harmonic continuation over the surface elsewhere."""
-    spread = np.concatenate(
-        [
-            _vertex_values(mesh, texels, colors[:, first : first + 3], known)
-            for first in range(0, colors.shape[1], 3)
-        ],
-        axis=1,
-    )[:, : colors.shape[1]]
-    share = known.clip(0, 1)[:, None]
-    mixed: NDArray[np.float32] = share * colors + (1 - share) * spread
-    return mixed
-
-
-def _vertex_values(
-    mesh: Mesh, texels: Texels, colors: NDArray[np.float32], known: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    three = np.zeros((len(colors), 3), np.float32)
-    three[:, : colors.shape[1]] = colors
-    at_vertex = vertex_spread(mesh, texels, three, np.minimum(known, 1).astype(np.float32))
-    values: NDArray[np.float32] = (at_vertex[texels.vertex] * texels.bary[..., None]).sum(axis=1)
-    return values
+def _array(values: Tensor) -> NDArray[np.float32]:
+    array: NDArray[np.float32] = np.ascontiguousarray(values.cpu().numpy(), dtype=np.float32)
+    return array

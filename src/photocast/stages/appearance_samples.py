@@ -20,7 +20,7 @@ from photocast.ops.interpolate import interpolate
 from photocast.ops.rasterize import rasterize
 from photocast.ops.shade import Layout, Points, footprint
 from photocast.progress import Progress
-from photocast.stages.texture_samples import _clip, _cosines, _cropped, _grown, _jumps
+from photocast.stages.seen_pixels import clip_space, cosines, cropped, depth_jumps, grown
 
 __all__ = ["CHUNK", "Samples", "gather"]
 
@@ -103,23 +103,23 @@ def _samples_of(
     numbers: tuple[int, int],
 ) -> Samples:
     vertices, normals, layout = surface
-    pose, device = photo.camera.camera_from_world, vertices.device
-    local = vertices.double().cpu().numpy() @ pose[:3, :3].T + pose[:3, 3]
-    left, top, camera = _cropped(photo.camera, local)
+    device = vertices.device
+    left, top, camera = cropped(photo.camera, vertices)
     part = slice(top, top + camera.height), slice(left, left + camera.width)
-    raster = rasterize(_clip(local, camera).to(device), layout.faces, (camera.height, camera.width))
-    turn = torch.from_numpy(pose[:3, :3].T.astype(np.float32)).to(device)
-    position = torch.from_numpy(local.astype(np.float32)).to(device)
-    seen = interpolate(torch.cat([position, normals @ turn], 1), raster, layout.faces)[0]
+    pose = torch.from_numpy(camera.camera_from_world).to(device)
+    local = vertices.double() @ pose[:3, :3].T + pose[:3, 3]
+    raster = rasterize(clip_space(local, camera), layout.faces, (camera.height, camera.width))
+    turn = pose[:3, :3].T.float()
+    seen = interpolate(torch.cat([local.float(), normals @ turn], 1), raster, layout.faces)[0]
     outside = raster.face[0] < 0
     if photo.mask is not None:
         mask = np.ascontiguousarray(photo.mask[part])
         outside |= torch.from_numpy(mask).to(device) < _INSIDE
     # Next to an edge photos mix two things. Thin parts are all edge, so such pixels count a little.
-    jumps = _jumps(seen[..., 2], raster.face[0] >= 0, seen, camera)
-    mixed = _grown(outside | jumps, config.edge).flatten()
+    jumps = depth_jumps(seen[..., 2], raster.face[0] >= 0, seen, camera)
+    mixed = grown(outside | jumps, config.edge).flatten()
     index = torch.nonzero(~outside.flatten())[:, 0]
-    cosine = _cosines(seen.flatten(0, 1)[index])
+    cosine = cosines(seen.flatten(0, 1)[index])
     keep = cosine > config.min_cosine
     index, cosine = index[keep][:: numbers[1]], cosine[keep][:: numbers[1]]
     rgb = torch.from_numpy(np.ascontiguousarray(photo.rgb[part])).to(device).flatten(0, 1)

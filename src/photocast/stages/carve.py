@@ -52,7 +52,7 @@ def carve_hollows(
     inside = hull < _FOCUS
     values = torch.full((*hull.shape, 4), 0.5, device=hull.device)
     values[..., 3] = torch.where(inside, config.thin, _SOFT_BAND)
-    grid = VolumeGrid(values, soft=True, step=config.stride)
+    grid = VolumeGrid(values, soft=True, step=config.stride, shiny=config.shiny)
     grid.focus_on(inside)
     step = 0
     for step, share in walk(progress, "carve", config.steps):
@@ -63,6 +63,7 @@ def carve_hollows(
         adam = Adam(
             rate_color=config.rate_color * cool,
             rate_distance=config.rate_density * cool,
+            rate_shine=config.rate_shine * cool,
             epsilon=config.epsilon,
             eikonal=0.0,
             smooth=config.smooth,

@@ -101,7 +101,7 @@ def export_mesh(
         files |= mesh_files(scene.mesh, suffix, up=scene.up)
         progress("save", done, len(names))
     sizes = tuple(check_file_size(name, len(data)) for name, data in files.items())
-    files["cameras.json"] = cameras_json(scene.cameras, scene.up)
+    files["cameras.json"] = cameras_json(scene.cameras, scene.up, scene.poses.lens)
     if not scene.mesh.material.unlit:
         files[LIGHT_FILE] = environment_exr(scene.light.environment, up=scene.up)
     place_files(out, files, stale=_JUDGEMENTS)

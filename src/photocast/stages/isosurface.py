@@ -14,6 +14,7 @@ from photocast.stages.volume import BAND, Volume
 
 __all__ = ["extract_mesh"]
 
+_FEWEST = 20_000  # triangles that are kept whatever their share
 _MAX_ROUNDS = 4  # of reducing and taking apart, until the number of triangles is met
 
 
@@ -39,7 +40,7 @@ def extract_mesh(volume: Volume, config: MeshConfig) -> Mesh:
         )
     vertices, faces = points.cpu().numpy(), triangles.cpu().numpy().astype(np.int32)
     vertices, faces = _large_parts(vertices, faces, config.min_part)
-    target = config.face_count
+    target = min(config.face_count, max(int(config.detail * len(faces)), _FEWEST))
     for _ in range(_MAX_ROUNDS):
         if len(faces) > target:
             vertices, faces = _simplified(vertices, faces, target)

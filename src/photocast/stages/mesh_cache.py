@@ -7,11 +7,13 @@ and the stages before it. Another hash replaces the file of the same stage.
 """
 
 import hashlib
+import json
 import os
 import zipfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -24,7 +26,7 @@ __all__ = ["MeshCache", "photo_digest"]
 
 
 class MeshCache:
-    """Meshes by stage and by what they were made from."""
+    """Vertices and faces by stage and by what they were made from."""
 
     def __init__(self, folder: Path, start: str) -> None:
         """Use a folder, made when first written; ``start`` describes the inputs."""
@@ -39,30 +41,50 @@ class MeshCache:
             settings: Its configuration; its ``repr`` is part of the key.
             compute: Makes the mesh, from inputs already described by earlier calls.
         """
-        self._key = hashlib.sha256(f"{self._key}|{stage}|{settings!r}".encode()).hexdigest()
-        path = self._folder / f"{stage}-{self._key[:16]}.npz"
+        path = self._path(stage, settings, ".npz")
         if (found := _load(path)) is not None:
             return found
         mesh = compute()
-        self._folder.mkdir(parents=True, exist_ok=True)
-        for old in self._folder.glob(f"{stage}-*.npz"):
-            old.unlink(missing_ok=True)
-        partial = path.with_suffix(".partial")
+        partial = self._make_room(stage, path)
         with partial.open("wb") as file:
-            if mesh.colors is None:
-                np.savez(file, vertices=mesh.vertices, faces=mesh.faces)
-            else:
-                np.savez(file, vertices=mesh.vertices, faces=mesh.faces, colors=mesh.colors)
+            np.savez(file, vertices=mesh.vertices, faces=mesh.faces)
         os.replace(partial, path)
         return mesh
+
+    def document(
+        self, stage: str, settings: object, compute: Callable[[], dict[str, Any]]
+    ) -> dict[str, Any]:
+        """Load what a stage found out, or compute and keep it; as :meth:`get`, but JSON."""
+        path = self._path(stage, settings, ".json")
+        try:
+            found = json.loads(path.read_bytes())
+            if isinstance(found, dict):
+                return found
+        except (OSError, ValueError):
+            pass  # not there, or cut short by a crash: compute it
+        document = compute()
+        partial = self._make_room(stage, path)
+        partial.write_text(json.dumps(document))
+        os.replace(partial, path)
+        return document
+
+    def _path(self, stage: str, settings: object, suffix: str) -> Path:
+        self._key = hashlib.sha256(f"{self._key}|{stage}|{settings!r}".encode()).hexdigest()
+        return self._folder / f"{stage}-{self._key[:16]}{suffix}"
+
+    def _make_room(self, stage: str, path: Path) -> Path:
+        """Remove the stage's older files; where to write the new one until it is complete."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        for old in self._folder.glob(f"{stage}-*{path.suffix}"):
+            old.unlink(missing_ok=True)
+        return path.with_suffix(".partial")
 
 
 def _load(path: Path) -> Mesh | None:
     try:
         # opened here: numpy leaves the file open if it is no archive
         with path.open("rb") as file, np.load(file) as data:
-            colors = data["colors"] if "colors" in data.files else None
-            return Mesh(vertices=data["vertices"], faces=data["faces"], colors=colors)
+            return Mesh(vertices=data["vertices"], faces=data["faces"])
     except FileNotFoundError:
         return None
     except (OSError, EOFError, ValueError, KeyError, MeshError, zipfile.BadZipFile):

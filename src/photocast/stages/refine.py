@@ -177,7 +177,7 @@ class _Shape:
         assert gradient is not None
         gradient = gradient + self.config.smooth * self.diffusion.roughness(self.positions)
         gradient = torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
-        gradient = self.diffusion.solve(gradient)
+        gradient = self.diffusion.smooth(gradient)
         self.momentum.mul_(0.9).add_(gradient, alpha=0.1)
         # one scale for all vertices: a vertex that nothing pulls must not start to tremble
         size = torch.quantile(gradient.norm(dim=1)[:: max(1, len(gradient) // 65536)], 0.98)

@@ -144,6 +144,7 @@ def _fit_level(
         adam = Adam(
             rate_color=config.rate_color * cool,
             rate_distance=config.rate_distance * cool,
+            rate_shine=config.rate_shine * cool,
             epsilon=config.epsilon,
             eikonal=config.eikonal,
             smooth=_between(config.smooth, overall),

@@ -14,9 +14,9 @@ from photocast.progress import Progress
 from photocast.stages.appearance import AppearanceFit
 from photocast.stages.appearance_maps import finished_material
 from photocast.stages.lit import layout_of
+from photocast.stages.map_size import fitting_size
 from photocast.stages.refine import refine
 from photocast.stages.refine_targets import refine_targets
-from photocast.stages.texture import fitting_size
 from photocast.stages.unwrap import unwrap
 
 __all__ = ["dressed"]
@@ -65,8 +65,9 @@ def _fitted(
         vertices = refine(surface[0], surface[2], fit, targets, config.refine, time)
         mesh = replace(mesh, vertices=vertices.cpu().numpy())
         del targets
-        fit.move(layout_of(mesh, device))
+        surface = layout_of(mesh, device)
+        fit.move(surface)
     fit.run(coarse, share=_FULL_TIME)
     found = fit.found()
     environment = found.environment.cpu().numpy()
-    return replace(mesh, material=finished_material(mesh, found)), Light(environment)
+    return replace(mesh, material=finished_material(surface[2], found)), Light(environment)

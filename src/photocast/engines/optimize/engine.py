@@ -3,24 +3,26 @@
 """The stages of ``optimize``, in order."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 from photocast.config import OptimizeConfig
-from photocast.data import Capture, Mesh, Photo, Scene
+from photocast.data import Capture, Mesh, Photo, PoseReport, Scene
 from photocast.deadline import deadline_of, part
 from photocast.engines.optimize.appearance import dressed
+from photocast.engines.optimize.cameras import find_poses
 from photocast.engines.optimize.memory import free_memory, memory_plan, retried
 from photocast.engines.optimize.shape import find_shape
 from photocast.errors import CaptureError
 from photocast.progress import Progress
 from photocast.stages.mesh_cache import MeshCache, photo_digest
+from photocast.stages.pose_refine import corrected
 
 __all__ = ["Optimize"]
 
-_SHAPE_TIME = 0.45
-"""Of the time that is left: for the first mesh."""
+_POSE_TIME, _SHAPE_TIME = 0.15, 0.45
+"""Of the time that is left: for the cameras, and for the first mesh."""
 
 
 class Optimize:
@@ -52,47 +54,74 @@ class Optimize:
         progress: Progress,
     ) -> Scene:
         """Reconstruct; see :class:`photocast.engines.base.Engine`."""
-        config, notes = memory_plan(photos, config, free_memory(config.device))
+        config, notes = memory_plan(photos, _settled(config, capture), free_memory(config.device))
         facts: dict[str, Any] = {}
-        keep_uvs = False
+        start = None
         if config.init.mesh:
             from photocast.engines.optimize.init import starting_mesh
 
             start = starting_mesh(photos, capture, config, progress)
-            shape, keep_uvs, facts["init"] = start.mesh, start.keep_uvs, start.facts
             notes += start.notes
-            if config.init.use == "material":
-                config = replace(config, refine=replace(config.refine, epochs=0))
-        else:
+            facts["init"] = start.facts
+        kept = _Kept(photos, capture, cache)
+        poses = kept.poses(config, part(progress, _POSE_TIME))
+        photos = corrected(photos, poses)
+        if start is None:
             time = part(progress, _SHAPE_TIME)
-            shape, config = retried(
-                lambda smaller: _kept_shape(photos, capture, smaller, cache, time), config, notes
-            )
+            shape, config = retried(lambda less: kept.shape(photos, less, time), config, notes)
+        else:
+            shape = start.mesh
+        uvs = start is not None and start.keep_uvs
         (mesh, light), config = retried(
-            lambda smaller: dressed(shape, photos, smaller, progress, keep_uvs=keep_uvs),
-            config,
-            notes,
+            lambda less: dressed(shape, photos, less, progress, keep_uvs=uvs), config, notes
         )
         return Scene(
             mesh=mesh,
             cameras={photo.name: photo.camera for photo in photos},
             light=light,
             up=capture.up,
+            poses=poses,
             warnings=tuple(notes),
             facts=facts,
         )
 
 
-def _kept_shape(
-    photos: Sequence[Photo],
-    capture: Capture,
-    config: OptimizeConfig,
-    cache: Path,
-    progress: Progress,
-) -> Mesh:
-    """The first mesh, from an earlier run if there was one like this."""
-    kept = MeshCache(cache, photo_digest(photos))
-    box = None if capture.box is None else capture.box.tolist()
-    limit = deadline_of(progress).limit  # a shape made in a hurry is no shape for later
-    key = (config.volume, config.mesh, box, config.device.partition(":")[0], limit)
-    return kept.get("shape", key, lambda: find_shape(photos, capture, config, progress))
+def _settled(config: OptimizeConfig, capture: Capture) -> OptimizeConfig:
+    """Settings that follow from the capture and from each other."""
+    maps = config.appearance
+    if maps.exposure == "auto":
+        maps = replace(maps, exposure="off" if capture.mask_source == "alpha" else "on")
+    still = config.init.use == "material"
+    moves = replace(config.refine, epochs=0) if still else config.refine
+    return replace(config, appearance=maps, refine=moves)
+
+
+class _Kept:
+    """The first stages, from an earlier run if there was one like this."""
+
+    def __init__(self, photos: Sequence[Photo], capture: Capture, cache: Path) -> None:
+        self._photos, self._capture = photos, capture
+        self._start = cache, photo_digest(photos)
+        self._box = None if capture.box is None else capture.box.tolist()
+
+    def poses(self, config: OptimizeConfig, progress: Progress) -> PoseReport:
+        """What to correct in the cameras."""
+        found = MeshCache(*self._start).document(
+            "poses",
+            self._pose_key(config, progress),
+            lambda: asdict(find_poses(self._photos, self._capture, config, progress)),
+        )
+        return PoseReport.from_document(found)
+
+    def shape(self, photos: Sequence[Photo], config: OptimizeConfig, progress: Progress) -> Mesh:
+        """The first mesh, with corrected cameras."""
+        key = (self._pose_key(config, progress), config.volume, config.mesh)
+        return MeshCache(*self._start).get(
+            "shape", key, lambda: find_shape(photos, self._capture, config, progress)
+        )
+
+    def _pose_key(self, config: OptimizeConfig, progress: Progress) -> tuple[object, ...]:
+        limit = deadline_of(progress).limit  # what was made in a hurry is not for later
+        outliers, seed = config.volume.mask_outliers, config.volume.seed
+        device = config.device.partition(":")[0]
+        return config.poses, outliers, seed, self._box, device, limit
