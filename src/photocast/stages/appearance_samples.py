@@ -106,7 +106,7 @@ def _samples_of(
     device = vertices.device
     left, top, camera = cropped(photo.camera, vertices)
     part = slice(top, top + camera.height), slice(left, left + camera.width)
-    pose = torch.from_numpy(camera.camera_from_world).to(device)
+    pose = torch.tensor(camera.camera_from_world, device=device)
     local = vertices.double() @ pose[:3, :3].T + pose[:3, 3]
     raster = rasterize(clip_space(local, camera), layout.faces, (camera.height, camera.width))
     turn = pose[:3, :3].T.float()
