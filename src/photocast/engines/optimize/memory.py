@@ -40,7 +40,7 @@ _PER_WAY = 12
 """Of light at a vertex: what a ray hits, whether that is the sky, and a product of the two."""
 _WAYS = 16 * 32
 _PER_PIXEL_REFINED = 260
-_LEAST = {"samples": 1_000_000, "size": 512, "resolution": 96, "batch": 1}
+_LEAST = {"samples": 1_000_000, "size": 512, "resolution": 96, "batch": 1, "faces": 50_000}
 
 
 def free_memory(device: str) -> int | None:
@@ -87,8 +87,11 @@ def _volume(pixels: int, covered: int, count: int, config: OptimizeConfig) -> in
 def _maps(config: OptimizeConfig) -> int:
     texels = config.appearance.size**2
     gloss = texels // config.appearance.gloss_share**2
-    light = config.mesh.face_count // 2 * _WAYS * _PER_WAY
-    return _PER_TEXEL_OF_BASE * texels + _PER_TEXEL_OF_GLOSS * gloss + light
+    return _PER_TEXEL_OF_BASE * texels + _PER_TEXEL_OF_GLOSS * gloss + _light(config)
+
+
+def _light(config: OptimizeConfig) -> int:
+    return config.mesh.face_count // 2 * _WAYS * _PER_WAY
 
 
 def _appearance(covered: int, largest: int, config: OptimizeConfig) -> int:
@@ -151,6 +154,12 @@ def _lowered(part: str, config: OptimizeConfig, covered: int, excess: float) -> 
         return replace(config, volume=replace(volume, resolution=resolution))
     if part == "refine" and config.refine.batch > _LEAST["batch"]:
         return replace(config, refine=replace(config.refine, batch=config.refine.batch // 2))
+    if (
+        _light(config) > _PER_TEXEL_OF_BASE * maps.size**2
+        and config.mesh.face_count > _LEAST["faces"]
+    ):
+        faces = max(_LEAST["faces"], config.mesh.face_count // 2)
+        return replace(config, mesh=replace(config.mesh, face_count=faces))
     samples = min(covered, maps.max_samples)
     large = maps.size > _LEAST["size"]
     many = not large or _PER_SAMPLE * samples > _PER_TEXEL_OF_BASE * maps.size**2 // 2
@@ -231,6 +240,7 @@ def _changes(before: OptimizeConfig, after: OptimizeConfig) -> str:
     values = {
         "volume.resolution": (before.volume.resolution, after.volume.resolution),
         "volume.rays_per_step": (before.volume.rays_per_step, after.volume.rays_per_step),
+        "mesh.face_count": (before.mesh.face_count, after.mesh.face_count),
         "appearance.size": (before.appearance.size, after.appearance.size),
         "appearance.samples_per_step": (
             before.appearance.samples_per_step,
