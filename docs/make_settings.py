@@ -1,10 +1,11 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Write ``docs/settings.md`` from the dataclasses of ``src/photocast/config.py``.
+"""Write ``docs/settings.md``, and the presets in ``docs/commands.md``, from the code.
 
     python docs/make_settings.py
 
-The sentence under a field is its line in the page. The page is committed; a test compares.
+The sentence under a field of ``src/photocast/config.py`` is its line in the page. The pages are
+committed; a test compares.
 """
 
 import ast
@@ -14,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from photocast.config import PRESETS, optimize_preset
+from photocast.pipeline import MAX_SIZES
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "src" / "photocast" / "config.py"
 PAGE = ROOT / "docs" / "settings.md"
+COMMANDS = ROOT / "docs" / "commands.md"
 
 _INTRO = """\
 # Settings
@@ -25,9 +28,9 @@ _INTRO = """\
 Made by `python docs/make_settings.py` from `src/photocast/config.py`; change the sentences there.
 
 Every stage has one frozen dataclass. On the command line, `photocast reconstruct` sets those of
-`ReconstructConfig` and `photocast sample` those of `SampleConfig`; the others follow the preset.
-A value outside its limits is refused with the code `config.invalid`. `run.json` in a result folder
-holds every value that was used.
+`ReconstructConfig` and `photocast sample` those of `SampleConfig`; the others follow the
+[preset](commands.md#presets). A value outside its limits is refused with the code `config.invalid`.
+`run.json` in a result folder holds every value that was used.
 """
 
 
@@ -35,21 +38,51 @@ def page() -> str:
     """The whole page as Markdown."""
     tree = ast.parse(CONFIG.read_text(encoding="utf-8"))
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    return "\n".join([_INTRO, *_presets(), *(line for node in classes for line in _section(node))])
+    return "\n".join([_INTRO, *(line for node in classes for line in _section(node))])
+
+
+def commands_page() -> str:
+    """``docs/commands.md`` with the present table of presets."""
+    before, start, rest = COMMANDS.read_text(encoding="utf-8").partition("\n## Presets\n")
+    assert start, "docs/commands.md has no section '## Presets'"
+    after = rest[rest.index("\n## ") :]
+    return before + start + "\n".join(["", *_presets()]) + after
 
 
 def _presets() -> Iterator[str]:
     """A table of the settings that presets do not share."""
-    flat = [dict(_flat(asdict(optimize_preset(name)))) for name in PRESETS]
-    yield "## Presets\n"
-    yield "What the presets change. Everything else is as in the tables below.\n"
-    yield f"| setting | {' | '.join(f'`{name}`' for name in PRESETS)} |"
-    yield f"| --- |{' --- |' * len(PRESETS)}"
+    tree = ast.parse(CONFIG.read_text(encoding="utf-8"))
+    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    flat = [
+        {"max_size": MAX_SIZES[name], **dict(_flat(asdict(optimize_preset(name))))}
+        for name in PRESETS
+    ]
+    yield "What `--preset` sets; everything else is as in [settings.md](settings.md). This table is"
+    yield "made by `python docs/make_settings.py`.\n"
+    yield f"| setting | {' | '.join(f'`{name}`' for name in PRESETS)} | meaning |"
+    yield f"| --- |{' --- |' * len(PRESETS)} --- |"
     for key in flat[0]:
         values = [settings[key] for settings in flat]
         if len({repr(value) for value in values}) > 1:
-            yield f"| `{key}` | {' | '.join(f'`{value!r}`' for value in values)} |"
+            cells = " | ".join(f"`{value!r}`" for value in values)
+            yield f"| `{key}` | {cells} | {_meaning(classes, key)} |"
     yield ""
+
+
+def _meaning(classes: dict[str, ast.ClassDef], key: str) -> str:
+    """The sentence under a setting that is named by its path from the engine's settings."""
+    *path, name = key.split(".")
+    holder = "OptimizeConfig" if path else "ReconstructConfig"
+    for step in path:
+        kinds = {
+            ast.unparse(f.target): ast.unparse(f.annotation) for f, _ in fields(classes[holder])
+        }
+        holder = kinds[step]
+    return next(
+        " ".join(sentence.split())
+        for field, sentence in fields(classes[holder])
+        if ast.unparse(field.target) == name
+    )
 
 
 def _flat(values: dict[str, Any], before: str = "") -> Iterator[tuple[str, Any]]:
@@ -88,3 +121,4 @@ def fields(node: ast.ClassDef) -> Iterator[tuple[ast.AnnAssign, str]]:
 
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
+    COMMANDS.write_text(commands_page(), encoding="utf-8")

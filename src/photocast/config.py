@@ -14,6 +14,7 @@ __all__ = [
     "AppearanceConfig",
     "CarveConfig",
     "DepthConfig",
+    "InitConfig",
     "MeshConfig",
     "OptimizeConfig",
     "PoseConfig",
@@ -26,6 +27,7 @@ __all__ = [
     "optimize_preset",
 ]
 
+InitUse = Literal["refine", "material"]
 SampleLight = Literal["studio", "sky", "sunset"]
 POSE_MODES = ("auto", "off", "on")
 
@@ -431,9 +433,46 @@ class AppearanceConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class InitConfig:
+    """How a reconstruction starts from a mesh."""
+
+    mesh: str = ""
+    """The file; without one, the shape is found from the photos."""
+    use: InitUse = "refine"
+    """``refine`` moves its vertices; ``material`` leaves its geometry as it is."""
+    align: bool = False
+    """Turn, scale and move the mesh where that makes it fit the masks."""
+    min_iou: float = 0.9
+    """The mesh fits if its outlines and the masks overlap this well, median over the views."""
+    views: int = 24
+    """Photos to compare with, at most, evenly chosen."""
+    size: int = 192
+    """Side of the pictures compared [px]."""
+    face_count: int = 500_000
+    """Larger meshes are reduced to this many triangles before they are refined."""
+
+    def __post_init__(self) -> None:
+        if self.use not in ("refine", "material"):
+            raise ConfigError(f"init.use = {self.use!r}: must be refine or material.")
+        if not self.mesh and (self.align or self.use == "material"):
+            raise ConfigError("init.use = material and init.align need a mesh: init.mesh.")
+        limits = {
+            "min_iou": (0.0, 1.0),
+            "views": (1, 10_000),
+            "size": (32, 1024),
+            "face_count": (100, 20_000_000),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"init.{name} = {value}: must be from {low} to {high}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class OptimizeConfig:
     """The ``optimize`` engine."""
 
+    init: InitConfig = field(default_factory=InitConfig)
     poses: PoseConfig = field(default_factory=PoseConfig)
     volume: VolumeConfig = field(default_factory=VolumeConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
@@ -460,6 +499,10 @@ class ReconstructConfig:
     """Keep every Nth photo for testing; 0 uses all; None keeps the capture's own split."""
     max_size: int | None = None
     """Longest side of a photo [px]; None decides by preset."""
+    init: InitConfig = field(default_factory=InitConfig)
+    """A mesh to start from."""
+    max_seconds: float | None = None
+    """When to be done: later steps are left out [s]; None takes all the time it needs."""
     poses: str = "auto"
     """Correct cameras that are slightly off: auto (where it helps), on or off."""
     device: str = "auto"
@@ -468,6 +511,11 @@ class ReconstructConfig:
     """Same seed, same result on the CPU."""
 
     def __post_init__(self) -> None:
+        if self.max_seconds is not None and not self.max_seconds >= MIN_SECONDS:
+            raise ConfigError(
+                f"max_seconds = {self.max_seconds:g}: must be at least {MIN_SECONDS:g} s. The "
+                "smallest capture takes about that long without a single step of fitting."
+            )
         if self.preset not in PRESETS:
             raise ConfigError(f"preset = {self.preset!r}: must be one of {', '.join(PRESETS)}.")
         if self.holdout_every is not None and (self.holdout_every < 0 or self.holdout_every == 1):
@@ -483,6 +531,8 @@ class ReconstructConfig:
 
 
 PRESETS = ("draft", "standard", "high")
+MIN_SECONDS = 5.0
+"""Less than this is no use to anybody."""
 
 
 def optimize_preset(

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 
 from photocast.config import ReconstructConfig, optimize_preset
 from photocast.data import Camera, Capture, Check, Photo, PoseReport, Report, Scene
+from photocast.deadline import Deadline, Paced, part
 from photocast.engines.base import load_engine
 from photocast.errors import ConfigError, UserError
+from photocast.formats.meshes import require_mesh_file
 from photocast.ops.warm_up import warm_up
 from photocast.progress import Progress, silent
 from photocast.stages.evaluate import evaluate_views, mean_scores
@@ -25,9 +27,13 @@ from photocast.stages.render import Drawable, draw, drawable
 from photocast.stages.run_record import StageClock, describe_run
 from photocast.stages.validate import check_mesh
 
-__all__ = ["Result", "reconstruct"]
+__all__ = ["MAX_SIZES", "Result", "reconstruct"]
 
-_MAX_SIZE = {"draft": 512, "standard": 1024, "high": 2048}
+MAX_SIZES = {"draft": 512, "standard": 1024, "high": 2048}
+"""Longest side of a photo, by preset [px]."""
+_ENGINE_TIME, _SCORES_TIME, _TURNTABLE_TIME = 0.7, 0.4, 0.6
+"""Of the time that is left, if it is limited: for the engine; then for scores; then to turn."""
+_LEAST_SCORED = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +61,10 @@ def reconstruct(
         UnsuitableInput: The capture cannot be reconstructed, and why.
         PhotocastError: Something failed on the way.
     """
-    clock = StageClock(progress)
+    clock, deadline = StageClock(progress), Deadline(config.max_seconds)
     mesh_formats(config.formats)  # an unknown format is said now, not after the work
+    if config.init.mesh:
+        require_mesh_file(Path(config.init.mesh))
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; a folder is needed.", code="out.file")
     device = _device(config.device)
@@ -70,7 +78,8 @@ def reconstruct(
     settings = optimize_preset(
         config.preset, device=str(device), seed=config.seed, poses=config.poses
     )
-    max_size = config.max_size or _MAX_SIZE[config.preset]
+    settings = replace(settings, init=config.init)
+    max_size = config.max_size or MAX_SIZES[config.preset]
     with ThreadPoolExecutor(1, thread_name_prefix="photocast-device") as pool:
         ready = pool.submit(warm_up, device)  # while the photos are decoded
         photos = decode_photos(
@@ -78,7 +87,8 @@ def reconstruct(
         )
         ready.result()
     clock.lap("device")
-    scene = engine.run(photos, training, settings, out / ".stages", clock)
+    pace = part(Paced(clock, deadline), _ENGINE_TIME)
+    scene = engine.run(photos, training, settings, out / ".stages", pace)
     # The mesh is there as soon as it can be; how good it is follows.
     sizes = export_mesh(scene, out, formats=config.formats, progress=clock)
     clock.lap("save")
@@ -97,21 +107,26 @@ def reconstruct(
     item = drawable(scene.mesh, device, light=scene.light)
     with ThreadPoolExecutor(1, thread_name_prefix="photocast-check") as pool:
         checking = pool.submit(check_mesh, scene.mesh)
-        scores, views = _scores(item, tests or photos, held_out=bool(tests), progress=clock)
+        scored = _scores(item, tests or photos, deadline, held_out=bool(tests), progress=clock)
+        scores, views = scored
         checks = (*scores, *_camera_checks(scene.poses), *checking.result(), *sizes)
-    pictures = draw_pictures(scene, tests or photos, device=device, progress=clock, item=item)
+    pace = part(Paced(clock, deadline), _TURNTABLE_TIME)
+    pictures = draw_pictures(scene, tests or photos, device=device, progress=pace, item=item)
     clock.lap("preview")
     options = {**asdict(config), "settings": asdict(settings)}
-    run = describe_run(
-        options=options, seconds=clock.seconds, inputs=_input_files(capture), root=capture.root
-    )
+    inputs = _input_files(capture, config)
+    run = describe_run(options=options, seconds=clock.seconds, inputs=inputs, root=capture.root)
     run |= {
         "seconds_to_mesh": round(seconds_to_mesh, 3),
         "seconds_total": round(clock.total, 3),
+        "steps": {stage: {"done": a, "planned": b} for stage, (a, b) in deadline.steps.items()},
+        "engine": scene.facts,
         "views": views,
         "cameras": _without_matrices(scene.poses),
     }
-    report = Report(checks=checks, warnings=capture.warnings, run=run)
+    checks = (*checks, *_memory(run))
+    warnings = (*capture.warnings, *scene.warnings, *_late(deadline, clock.total))
+    report = Report(checks=checks, warnings=warnings, run=run)
     export_report(report, out, pictures, compared=True)
     return Result(scene, report, out)
 
@@ -144,9 +159,28 @@ def _without_matrices(poses: PoseReport) -> dict[str, Any]:
     return document
 
 
-def _input_files(capture: Capture) -> list[Path]:
-    """Photos, masks and depth maps of the reconstruction, each once."""
-    paths = [
+def _late(deadline: Deadline, seconds: float) -> list[str]:
+    """What the time limit cut, for the report."""
+    if not deadline.cuts:
+        return []
+    cuts = [
+        f"{stage} {done} of {planned} steps" for stage, (done, planned) in deadline.cuts.items()
+    ]
+    return [
+        f"The limit of {deadline.limit:g} s ended these early: {', '.join(cuts)}. The result is "
+        f"complete, after {seconds:.0f} s, and would be better with more time."
+    ]
+
+
+def _memory(run: dict[str, Any]) -> list[Check]:
+    peak = run["peak_memory_bytes"].get("gpu")
+    return [] if peak is None else [Check("memory.gpu_peak", peak, "bytes")]
+
+
+def _input_files(capture: Capture, config: ReconstructConfig) -> list[Path]:
+    """Photos, masks and depth maps of the reconstruction, each once, and the mesh given."""
+    paths = [Path(config.init.mesh)] if config.init.mesh else []
+    paths += [
         path
         for view in capture.views
         for path in (view.image_path, view.mask_path, view.depth_path, view.confidence_path)
@@ -167,7 +201,12 @@ def _device(wanted: str) -> torch.device:
 
 
 def _scores(
-    item: Drawable, photos: Sequence[Photo], *, held_out: bool, progress: Progress
+    item: Drawable,
+    photos: Sequence[Photo],
+    deadline: Deadline,
+    *,
+    held_out: bool,
+    progress: Progress,
 ) -> tuple[list[Check], list[dict[str, Any]]]:
     """How well the result explains photos, as checks and view by view."""
 
@@ -175,10 +214,16 @@ def _scores(
         picture = draw(item, camera)
         return picture.rgb, picture.alpha
 
-    views = evaluate_views(render, photos, device=item.faces.device, progress=progress)
+    device, given = item.faces.device, len(photos)
+    if deadline.limit is not None:
+        before = deadline.remaining
+        evaluate_views(render, photos[:1], device=device)  # how long does one take?
+        after = deadline.remaining
+        photos = _spread(photos, int(after * _SCORES_TIME / (before - after)))
+    views = evaluate_views(render, photos, device=device, progress=progress)
     mean = mean_scores(views)
     which = "held-out photos" if held_out else "photos used for the reconstruction"
-    note = f"mean over {len(views)} {which}"
+    note = f"mean over {len(views)} {'' if len(views) == given else f'of {given} '}{which}"
     checks = [
         Check("image.psnr", _rounded(mean.psnr_white), "dB", note=f"over white, {note}"),
         Check("image.psnr_inside", _rounded(mean.psnr_inside), "dB", note=f"in the mask, {note}"),
@@ -186,6 +231,12 @@ def _scores(
         Check("image.mask_iou", _rounded(mean.mask_iou), note=note),
     ]
     return checks, [asdict(view) for view in views]
+
+
+def _spread(photos: Sequence[Photo], count: int) -> Sequence[Photo]:
+    """At most ``count`` photos, but a few, evenly chosen."""
+    count = min(max(count, _LEAST_SCORED), len(photos))
+    return [photos[index * len(photos) // count] for index in range(count)]
 
 
 def _rounded(value: float | None) -> float | None:

@@ -132,6 +132,14 @@ def test_the_settings_page_is_what_its_script_makes():
     )
 
 
+def test_the_table_of_presets_is_what_its_script_makes():
+    made = script(DOCS / "make_settings.py").commands_page()
+    assert (DOCS / "commands.md").read_text(encoding="utf-8") == made, (
+        "run: python docs/make_settings.py"
+    )
+    assert "| `appearance.size` |" in section(made, "Presets")
+
+
 def test_every_setting_has_a_sentence():
     module = script(DOCS / "make_settings.py")
     tree = ast.parse(module.CONFIG.read_text(encoding="utf-8"))

@@ -17,6 +17,13 @@ if TYPE_CHECKING:
 __all__ = ["reconstruct"]
 
 
+class InitUse(str, Enum):
+    """What is done with a mesh to start from."""
+
+    refine = "refine"
+    material = "material"
+
+
 class Preset(str, Enum):
     """How much time to spend."""
 
@@ -61,6 +68,19 @@ def reconstruct(
         int | None,
         typer.Option(min=64, help="Longest side of a photo [px].", show_default="by preset"),
     ] = None,
+    max_seconds: Annotated[
+        float | None,
+        typer.Option(help="Be done after this time, at some cost in quality [s]."),
+    ] = None,
+    init: Annotated[
+        Path | None, typer.Option(help="Start from this mesh: a scan, or another result.")
+    ] = None,
+    init_use: Annotated[
+        InitUse, typer.Option(help="Refine that mesh, or keep its geometry.")
+    ] = InitUse.refine,
+    init_align: Annotated[
+        bool, typer.Option("--init-align", help="Turn, scale and move it to fit the masks.")
+    ] = False,
     poses: Annotated[
         Poses, typer.Option(help="Correct cameras that are slightly off; auto: where it helps.")
     ] = Poses.auto,
@@ -79,7 +99,7 @@ def reconstruct(
     from photocast import pipeline
     from photocast.cli.interrupt import cancellable
     from photocast.cli.progress_bar import progress_for
-    from photocast.config import ReconstructConfig
+    from photocast.config import InitConfig, ReconstructConfig
 
     config = ReconstructConfig(
         engine=engine,
@@ -87,6 +107,8 @@ def reconstruct(
         formats=tuple(part.strip().lower() for part in formats.split(",") if part.strip()),
         holdout_every=holdout,
         max_size=max_size,
+        max_seconds=max_seconds,
+        init=InitConfig(mesh=str(init or ""), use=init_use.value, align=init_align),
         poses=poses.value,
         device=device.value,
         seed=seed,

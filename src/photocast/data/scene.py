@@ -3,6 +3,7 @@
 """What an engine returns: everything needed to draw the object from any camera."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,5 +35,9 @@ class Scene:
     """By view name."""
     light: Light = field(default_factory=Light)
     up: NDArray[np.float64] = field(default_factory=lambda: np.array([0.0, 1.0, 0.0]))
+    warnings: tuple[str, ...] = ()
+    """What the engine wants the user to know, for the report."""
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What the engine wants to be on record, plain values for ``run.json``."""
     poses: PoseReport = field(default_factory=PoseReport)
     """How ``cameras`` differ from those of the capture."""

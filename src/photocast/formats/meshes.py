@@ -25,7 +25,7 @@ from photocast.formats.ply import read_ply, write_ply
 from photocast.formats.seams import weld
 from photocast.formats.stl import read_stl, write_stl
 
-__all__ = ["MESH_SUFFIXES", "load_mesh", "mesh_files", "save_mesh"]
+__all__ = ["MESH_SUFFIXES", "load_mesh", "mesh_files", "require_mesh_file", "save_mesh"]
 
 _READERS: dict[str, Callable[[bytes, Path], Mesh]] = {
     ".glb": lambda data, folder: read_glb(data),
@@ -36,6 +36,19 @@ _READERS: dict[str, Callable[[bytes, Path], Mesh]] = {
 
 MESH_SUFFIXES = tuple(_READERS)
 """What ``load_mesh`` and ``save_mesh`` understand."""
+
+
+def require_mesh_file(path: Path) -> None:
+    """Say now what ``load_mesh`` would say later.
+
+    Raises:
+        MeshError: The file is not there, or of no format that we read.
+    """
+    _suffix(path)
+    if not path.is_file():
+        raise MeshError(
+            f"{path} cannot be read (there is no such file). Check the path.", code="mesh.missing"
+        )
 
 
 def load_mesh(path: Path) -> Mesh:

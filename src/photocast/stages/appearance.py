@@ -18,6 +18,7 @@ from torch import Tensor
 
 from photocast.config import AppearanceConfig
 from photocast.data import Photo
+from photocast.deadline import part, walk
 from photocast.geometry.srgb import srgb_from_linear
 from photocast.ops.shade import LOBES, Layout, Points, filter_lobes, shade
 from photocast.ops.texture import MipPyramid, mip_pyramid, texture
@@ -106,13 +107,21 @@ class AppearanceFit:
     def _batch(self) -> int:
         return min(self._config.samples_per_step, max(CHUNK, len(self.samples)))
 
-    def run(self, first: int = 0, stop: int | None = None) -> None:
-        """Find everything, coarse to fine, or only at some sizes of the maps."""
+    def run(self, first: int = 0, stop: int | None = None, *, share: float = 1.0) -> None:
+        """Find everything, coarse to fine, or only at some sizes of the maps.
+
+        Args:
+            first: Size of the maps to begin with, 0 for the coarsest.
+            stop: Size before which to end; None goes to the end.
+            share: Of the time that is left.
+        """
+        progress = part(self._progress, share)
         total, done = sum(self.step_counts), sum(self.step_counts[:first])
+        left = sum(self.step_counts[first:stop])
         for size, steps in list(zip(self._sizes, self.step_counts, strict=True))[first:stop]:
             self._grow(size)
-            self._run_level(steps, done, total)
-            done += steps
+            self._run_level(steps, (done, total), part(progress, steps / max(left, 1)))
+            done, left = done + steps, left - steps
 
     @torch.no_grad()
     def found(self) -> Appearance:
@@ -137,8 +146,8 @@ class AppearanceFit:
         if fine != len(self.gloss):
             self.gloss = _larger(self.gloss, fine)
 
-    def _run_level(self, steps: int, done: int, total: int) -> None:
-        config = self._config
+    def _run_level(self, steps: int, span: tuple[int, int], progress: Progress) -> None:
+        config, (done, total) = self._config, span
         leaves = [self.base, self.gloss, self.light, self.gain, self.vignette]
         for leaf in leaves:
             leaf.requires_grad_()
@@ -149,15 +158,16 @@ class AppearanceFit:
         ]
         optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98), eps=1e-8, fused=True)
         square = torch.zeros((), device=self.base.device)
-        for step in range(steps):
+        after = total - done - steps
+        for step, share in walk(progress, "appearance", steps, before=done, after=after):
             if step % max(1, steps * len(config.epochs) // _BOUNCES) == 0:
                 self._bounce()
-            square = square + self._step(optimizer, (done + step) / total)
+            square = square + self._step(optimizer, (done + share * steps) / total)
             if (step + 1) % 20 == 0 or step + 1 == steps:
                 mean = float(square) / (step % 20 + 1)
                 square.zero_()
                 psnr = -10 * math.log10(max(mean, 1e-9))
-                self._progress("appearance", done + step + 1, total, psnr=psnr)
+                progress("appearance", done + step + 1, total, psnr=psnr)
         for leaf in leaves:
             leaf.requires_grad_(False)
 

@@ -14,6 +14,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from photocast.config import CarveConfig
+from photocast.deadline import walk
 from photocast.geometry.redistance import redistance
 from photocast.ops.volume import Adam, LossTerms, VolumeGrid
 from photocast.progress import Progress
@@ -24,6 +25,10 @@ __all__ = ["carve_hollows"]
 
 _SOFT_BAND = 7.0
 """Densities are kept between exp(-band) and exp(band) per voxel."""
+_LEAST_WALK = 0.5
+"""Share of the steps before which a density is still thin where it should be solid."""
+_MEMORY = 0.02  # share of the newest step in the running mean of the error
+_PROBE = 20  # steps after which we look whether the time will be enough
 _FOCUS = 0.5  # voxels around the hull that rays sample
 
 
@@ -53,7 +58,7 @@ def carve_hollows(
     grid = VolumeGrid(values, soft=True, step=config.stride, shiny=config.shiny)
     grid.focus_on(inside)
     error = _fit(grid, rays, config, progress)
-    if contrast(rays.bank) < config.clear * error:
+    if error is None or contrast(rays.bank) < config.clear * error:
         return torch.cat([grid.values[..., :3], hull.clamp(-band, band)[..., None]], -1)
     arriving = grid.arriving(rays.bank, rays.draw(config.seen_rays))
     level = grid.values[..., 3] + config.solid  # zero at the density that counts as surface
@@ -64,12 +69,19 @@ def carve_hollows(
     return torch.cat([grid.values[..., :3], distance[..., None]], -1)
 
 
-def _fit(grid: VolumeGrid, rays: Rays, config: CarveConfig, progress: Progress) -> float:
-    """Train the density; returns the mean squared error per colour over the last fifth."""
-    late = torch.zeros((), device=grid.device)
-    counted = max(1, config.steps // 5)
-    for step in range(config.steps):
-        cool = config.cool ** max(0.0, 2 * step / config.steps - 1)
+def _fit(grid: VolumeGrid, rays: Rays, config: CarveConfig, progress: Progress) -> float | None:
+    """Train the density.
+
+    Returns:
+        Mean squared error per colour, of the later steps the more; None if time was up so early
+        that it is better to dig nothing than holes.
+    """
+    error = torch.zeros((), device=grid.device)
+    step = 0
+    for step, share in walk(progress, "carve", config.steps):
+        if step == _PROBE and share * _LEAST_WALK > step / config.steps:
+            break
+        cool = config.cool ** max(0.0, 2 * share - 1)
         adam = Adam(
             rate_color=config.rate_color * cool,
             rate_distance=config.rate_density * cool,
@@ -87,8 +99,10 @@ def _fit(grid: VolumeGrid, rays: Rays, config: CarveConfig, progress: Progress) 
             adam=adam,
             seed=config.seed + step,
         )
-        if step >= config.steps - counted:
-            late += errors.mean() / (3 * counted)
+        error.lerp_(errors.mean(), 1.0 if step == 0 else _MEMORY)
         if (step + 1) % 50 == 0 or step + 1 == config.steps:
             progress("carve", step + 1, config.steps)
-    return float(late)
+    if step + 1 < _LEAST_WALK * config.steps:
+        progress("carve", config.steps, config.steps)
+        return None
+    return float(error) / 3

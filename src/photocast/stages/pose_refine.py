@@ -25,6 +25,7 @@ from photocast.config import (
     VolumeConfig,
 )
 from photocast.data import CameraChange, LensChange, Mesh, Photo, PoseReport
+from photocast.deadline import Deadline, Paced, deadline_of
 from photocast.geometry.pose_steps import Cameras, jacobian, similarity_gauge
 from photocast.progress import Progress
 from photocast.stages.isosurface import extract_mesh
@@ -57,6 +58,7 @@ _SAME_LENS = 0.02  # photos of one camera agree this well in shape, focal length
 _RAYS = 4096
 _LEAST_VIEWS = 6
 _MASK_ROUNDS = 3  # coarse shapes to even out the masks with, before the cameras
+_MORE_TIME = 4  # times that of the first coarse shape are needed to correct cameras
 _MOST_ZOOM = 0.03  # focal lengths are not that wrong; the coarse shape is
 
 
@@ -88,8 +90,13 @@ def refine_poses(
             "nothing", f"Cameras are refined from {_LEAST_VIEWS} photos with masks on."
         )
     search = _Search(tuple(photos), wanted, device)
+    deadline = deadline_of(progress)
     for turn in range(_MASK_ROUNDS + wanted.rounds + 1):
+        before = deadline.remaining
         mesh = _coarse(search.photos, box, config, turn, device, progress)
+        if turn == 0 and deadline.remaining < _MORE_TIME * (before - deadline.remaining):
+            progress("poses", 1, 1)
+            return PoseReport("nothing", "There was no time to correct the cameras.")
         if not search.improve(mesh):
             break
     progress("poses", 1, 1)
@@ -138,7 +145,8 @@ def _coarse(
         mask_outliers=config.volume.mask_outliers,
         seed=config.volume.seed,
     )
-    fitted = fit_volume(photos, box, volume, device=device, progress=told)
+    time = Paced(told, Deadline(deadline_of(progress).remaining))  # on a record of its own
+    fitted = fit_volume(photos, box, volume, device=device, progress=time)
     return extract_mesh(fitted, MeshConfig(face_count=24_000))
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from photocast.config import RefineConfig
+from photocast.deadline import walk
 from photocast.geometry.diffusion import Diffusion
 from photocast.geometry.projection import transform_points
 from photocast.geometry.smooth_normals import smooth_normals
@@ -58,9 +59,10 @@ def refine(
     order = torch.cat([torch.randperm(count, generator=random) for _ in range(config.epochs)])
     batches = order[: len(order) // batch * batch].view(-1, batch).to(vertices.device)
     square = torch.zeros((), device=vertices.device)
-    for done, chosen in enumerate(batches, 1):
-        cool = 1.0 - 0.9 * max(0.0, 2 * done / len(batches) - 1)  # from half way down to a tenth
-        square = square + shape.step(chosen, cool)
+    for step, share in walk(progress, "refine", len(batches)):
+        done = step + 1
+        cool = 1.0 - 0.9 * max(0.0, 2 * share - 1)  # from half way down to a tenth
+        square = square + shape.step(batches[step], cool)
         if done % 10 == 0 or done == len(batches):
             mean = float(square) / ((done - 1) % 10 + 1)
             square.zero_()

@@ -105,8 +105,16 @@ def _peak_memory_bytes() -> dict[str, int]:
         unit = 1 if sys.platform == "darwin" else 1024  # Linux counts in KiB
         peaks["main"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
     if torch.cuda.is_available():
-        peaks["gpu"] = torch.cuda.max_memory_allocated()
+        peaks["gpu"] = torch.cuda.max_memory_allocated() + _warp_peak()
     return peaks
+
+
+def _warp_peak() -> int:
+    # Most of Warp's memory belongs to torch; trees of triangles for rays do not.
+    import warp as wp
+
+    device = wp.get_cuda_device()
+    return int(wp.get_mempool_used_mem_high(device)) if device.is_mempool_enabled else 0
 
 
 def _hashes(paths: Iterable[Path], root: Path | None) -> dict[str, str]:
@@ -117,7 +125,8 @@ def _hashes(paths: Iterable[Path], root: Path | None) -> dict[str, str]:
 
 
 def _name(path: Path, root: Path | None) -> str:
-    return path.relative_to(root).as_posix() if root else path.name
+    within = root is not None and path.is_relative_to(root)
+    return path.relative_to(root).as_posix() if root and within else path.name
 
 
 def _sha256(path: Path) -> str:

@@ -20,6 +20,7 @@ from torch import Tensor
 from photocast.config import VolumeConfig
 from photocast.data import Photo
 from photocast.data.grid_frame import GridFrame
+from photocast.deadline import part, walk
 from photocast.ops.volume import Adam, LossTerms, VolumeGrid, upsample
 from photocast.progress import Progress
 from photocast.stages.carve import carve_hollows
@@ -33,6 +34,7 @@ __all__ = ["BAND", "Volume", "fit_volume"]
 _FREE = 3  # layers of the coarsest grid's margin that hold nothing
 _FOCUS_EVERY = 25  # steps between looking where the surface has moved
 _CLEAR = 2.0  # contrast over error, both squared, from which photos speak clearly about the shape
+_CARVE_TIME, _EARLY_TIME = 0.3, 0.33  # of what is left: carving; each level but the last
 _COOL_FROM = 0.6  # share of a level's steps after which step sizes fall
 
 
@@ -78,9 +80,11 @@ def fit_volume(
         else:
             values = _start(hull if fused is None else fused.over(hull))
             if config.carve.steps and fused is None and len(photos) >= config.carve.least_photos:
-                values = carve_hollows(values[..., 3], rays, config.carve, BAND, progress)
+                carving = part(progress, _CARVE_TIME)
+                values = carve_hollows(values[..., 3], rays, config.carve, BAND, carving)
         grid = VolumeGrid(values, measured=measured, shiny=config.shiny)
-        _fit_level(grid, rays, config, (done, steps, total), progress)
+        time = part(progress, 1.0 if done + steps == total else _EARLY_TIME)
+        _fit_level(grid, rays, config, (done, steps, total), time)
         done += steps
     assert grid is not None
     return Volume(grid.values, frame)
@@ -131,10 +135,11 @@ def _fit_level(
     first, steps, total = span
     error = torch.zeros((), device=grid.device)
     texture, doubt = contrast(rays.bank), 1.0
-    for step in range(steps):
+    after = total - first - steps
+    for step, here in walk(progress, "volume", steps, before=first, after=after):
         if step % _FOCUS_EVERY == 0:
             grid.focus(BAND - 0.01)
-        here, overall = step / steps, (first + step) / total
+        overall = (first + here * steps) / total
         errors = grid.train(
             rays.bank,
             rays.draw(config.rays_per_step),

@@ -3,34 +3,26 @@
 """The stages of ``optimize``, in order."""
 
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import ClassVar
-
-import numpy as np
-import torch
-from numpy.typing import NDArray
+from typing import Any, ClassVar
 
 from photocast.config import OptimizeConfig
-from photocast.data import Capture, Light, Mesh, Photo, PoseReport, Scene
+from photocast.data import Capture, Mesh, Photo, PoseReport, Scene
+from photocast.deadline import deadline_of, part
+from photocast.engines.optimize.appearance import dressed
+from photocast.engines.optimize.cameras import find_poses
+from photocast.engines.optimize.memory import free_memory, memory_plan, retried
+from photocast.engines.optimize.shape import find_shape
 from photocast.errors import CaptureError
 from photocast.progress import Progress
-from photocast.stages.appearance import AppearanceFit
-from photocast.stages.appearance_maps import finished_material
-from photocast.stages.consistency import object_box, require_agreement
-from photocast.stages.hull import tighten
-from photocast.stages.isosurface import extract_mesh
-from photocast.stages.lit import layout_of
-from photocast.stages.map_size import fitting_size
 from photocast.stages.mesh_cache import MeshCache, photo_digest
-from photocast.stages.pose_refine import corrected, refine_poses
-from photocast.stages.refine import refine
-from photocast.stages.refine_targets import refine_targets
-from photocast.stages.unwrap import unwrap
-from photocast.stages.volume import fit_volume
+from photocast.stages.pose_refine import corrected
 
 __all__ = ["Optimize"]
+
+_POSE_TIME, _SHAPE_TIME = 0.15, 0.45
+"""Of the time that is left: for the cameras, and for the first mesh."""
 
 
 class Optimize:
@@ -62,101 +54,74 @@ class Optimize:
         progress: Progress,
     ) -> Scene:
         """Reconstruct; see :class:`photocast.engines.base.Engine`."""
-        device = torch.device(config.device)
-        kept = MeshCache(cache, photo_digest(photos))
-        box = None if capture.box is None else capture.box.tolist()
-        poses = PoseReport.from_document(
-            kept.document(
-                "poses",
-                (config.poses, config.volume.mask_outliers, config.volume.seed, box, device.type),
-                lambda: asdict(_poses(photos, capture, config, device, progress)),
-            )
-        )
+        config, notes = memory_plan(photos, _settled(config, capture), free_memory(config.device))
+        facts: dict[str, Any] = {}
+        start = None
+        if config.init.mesh:
+            from photocast.engines.optimize.init import starting_mesh
+
+            start = starting_mesh(photos, capture, config, progress)
+            notes += start.notes
+            facts["init"] = start.facts
+        kept = _Kept(photos, capture, cache)
+        poses = kept.poses(config, part(progress, _POSE_TIME))
         photos = corrected(photos, poses)
-        shape = kept.get(
-            "shape",
-            (config.volume, config.mesh, box, device.type),
-            lambda: _shape(photos, capture, config, device, progress),
+        if start is None:
+            time = part(progress, _SHAPE_TIME)
+            shape, config = retried(lambda less: kept.shape(photos, less, time), config, notes)
+        else:
+            shape = start.mesh
+        uvs = start is not None and start.keep_uvs
+        (mesh, light), config = retried(
+            lambda less: dressed(shape, photos, less, progress, keep_uvs=uvs), config, notes
         )
-        maps = replace(config.appearance, size=_map_size(shape, photos, config))
-        if maps.exposure == "auto":
-            maps = replace(maps, exposure="off" if capture.mask_source == "alpha" else "on")
-        mesh = unwrap(shape, replace(config.unwrap, size=maps.size), progress, device=device)
-        mesh, light = _appearance(mesh, photos, replace(config, appearance=maps), progress)
-        cameras = {photo.name: photo.camera for photo in photos}
-        return Scene(mesh=mesh, cameras=cameras, light=light, up=capture.up, poses=poses)
+        return Scene(
+            mesh=mesh,
+            cameras={photo.name: photo.camera for photo in photos},
+            light=light,
+            up=capture.up,
+            poses=poses,
+            warnings=tuple(notes),
+            facts=facts,
+        )
 
 
-def _map_size(shape: Mesh, photos: Sequence[Photo], config: OptimizeConfig) -> int:
-    return min(config.appearance.size, fitting_size(shape, photos))
+def _settled(config: OptimizeConfig, capture: Capture) -> OptimizeConfig:
+    """Settings that follow from the capture and from each other."""
+    maps = config.appearance
+    if maps.exposure == "auto":
+        maps = replace(maps, exposure="off" if capture.mask_source == "alpha" else "on")
+    still = config.init.use == "material"
+    moves = replace(config.refine, epochs=0) if still else config.refine
+    return replace(config, appearance=maps, refine=moves)
 
 
-def _appearance(
-    mesh: Mesh, photos: Sequence[Photo], config: OptimizeConfig, progress: Progress
-) -> tuple[Mesh, Light]:
-    """Material and light on the coarse maps, then shape with them, then all at full size."""
-    device = torch.device(config.device)
-    surface = layout_of(mesh, device)
-    fit = AppearanceFit(surface, photos, config.appearance, progress)
-    coarse = len(config.appearance.coarse)
-    fit.run(0, coarse)
-    targets = refine_targets(mesh, photos, device)
-    if targets is not None and config.refine.epochs:
-        vertices = refine(surface[0], surface[2], fit, targets, config.refine, progress)
-        mesh = replace(mesh, vertices=vertices.cpu().numpy())
-        surface = layout_of(mesh, device)
-        fit.move(surface)
-    fit.run(coarse)
-    found = fit.found()
-    environment = found.environment.cpu().numpy()
-    return replace(mesh, material=finished_material(surface[2], found)), Light(environment)
+class _Kept:
+    """The first stages, from an earlier run if there was one like this."""
 
+    def __init__(self, photos: Sequence[Photo], capture: Capture, cache: Path) -> None:
+        self._photos, self._capture = photos, capture
+        self._start = cache, photo_digest(photos)
+        self._box = None if capture.box is None else capture.box.tolist()
 
-def _poses(
-    photos: Sequence[Photo],
-    capture: Capture,
-    config: OptimizeConfig,
-    device: torch.device,
-    progress: Progress,
-) -> PoseReport:
-    progress("poses", 0, 1)
-    box = _box(photos, capture, config, device)  # masks and cameras agree, or it says why not
-    if config.poses.mode == "off":
-        progress("poses", 1, 1)
-        return PoseReport()
-    if config.poses.mode == "auto" and capture.layout == "blender":
-        progress("poses", 1, 1)
-        return PoseReport(reason="The cameras come from a renderer, which knows them exactly.")
-    return refine_poses(photos, box, config, device=device, progress=progress)
+    def poses(self, config: OptimizeConfig, progress: Progress) -> PoseReport:
+        """What to correct in the cameras."""
+        found = MeshCache(*self._start).document(
+            "poses",
+            self._pose_key(config, progress),
+            lambda: asdict(find_poses(self._photos, self._capture, config, progress)),
+        )
+        return PoseReport.from_document(found)
 
+    def shape(self, photos: Sequence[Photo], config: OptimizeConfig, progress: Progress) -> Mesh:
+        """The first mesh, with corrected cameras."""
+        key = (self._pose_key(config, progress), config.volume, config.mesh)
+        return MeshCache(*self._start).get(
+            "shape", key, lambda: find_shape(photos, self._capture, config, progress)
+        )
 
-def _shape(
-    photos: Sequence[Photo],
-    capture: Capture,
-    config: OptimizeConfig,
-    device: torch.device,
-    progress: Progress,
-) -> Mesh:
-    progress("shape", 0, 1)
-    box = _box(photos, capture, config, device)
-    progress("shape", 1, 1)
-    volume = fit_volume(photos, box, config.volume, device=device, progress=progress)
-    progress("mesh", 0, 1)
-    mesh = extract_mesh(volume, config.mesh)
-    progress("mesh", 1, 1)
-    return mesh
-
-
-def _box(
-    photos: Sequence[Photo], capture: Capture, config: OptimizeConfig, device: torch.device
-) -> NDArray[np.float64]:
-    """Where the object is, after masks and cameras were found to agree."""
-    if capture.box is not None:
-        require_agreement(photos)
-        box = capture.box
-    else:
-        with ThreadPoolExecutor(1, thread_name_prefix="photocast-box") as pool:
-            looking = pool.submit(object_box, photos)
-            require_agreement(photos)  # its message tells more, so it comes first
-            box = looking.result()
-    return tighten(photos, box, device=device, outliers=config.volume.mask_outliers)
+    def _pose_key(self, config: OptimizeConfig, progress: Progress) -> tuple[object, ...]:
+        limit = deadline_of(progress).limit  # what was made in a hurry is not for later
+        outliers, seed = config.volume.mask_outliers, config.volume.seed
+        device = config.device.partition(":")[0]
+        return config.poses, outliers, seed, self._box, device, limit
