@@ -363,7 +363,7 @@ class AppearanceConfig:
 
     size: int = 2048
     """Side of the square base colour map, at most [px]; photos may call for a smaller one."""
-    gloss_share: int = 2
+    gloss_share: int = 4
     """Roughness, metallic and normal maps are this many times smaller."""
     levels: int = 4
     """Smaller levels of the maps that distant pixels may use."""
@@ -387,7 +387,7 @@ class AppearanceConfig:
     """Step sizes at the end, relative to the start."""
     gray_light: float = 0.02
     """Pull of the light's colour towards grey."""
-    plain: float = 0.02
+    plain: float = 0.2
     """Pull of metallic towards 0 and of the normal map towards flat."""
     exposure: Literal["auto", "on", "off"] = "auto"
     """Fit exposure, white balance and vignetting, in which real photos differ; auto: unless photos
