@@ -56,18 +56,18 @@ def save_sheet(name: str, titles: Sequence[str], rows: Sequence[Sequence[Tile]],
         rows: Tiles, uint8 sRGB; each is fitted into a square.
         side: Of that square [px].
     """
+    fitted = [[_fitted(tile, side) for tile in tiles] for tiles in rows]
+    heights = [max(tile.height for tile in tiles) + _GAP for tiles in fitted]
     pitch = side + _GAP
-    size = (len(titles) * pitch + _GAP, len(rows) * pitch + _HEAD + _GAP)
-    sheet = Image.new("RGB", size, "white")
+    sheet = Image.new("RGB", (len(titles) * pitch + _GAP, sum(heights) + _HEAD), "white")
     pen = ImageDraw.Draw(sheet)
     for column, title in enumerate(titles):
         pen.text((_GAP + column * pitch, 5), title, fill=_INK)
-    for row, tiles in enumerate(rows):
+    top = _HEAD
+    for tiles, height in zip(fitted, heights, strict=True):
         for column, tile in enumerate(tiles):
-            fitted = _fitted(tile, side)
-            left = _GAP + column * pitch + (side - fitted.width) // 2
-            top = _HEAD + row * pitch + (side - fitted.height) // 2
-            sheet.paste(fitted, (left, top))
+            sheet.paste(tile, (_GAP + column * pitch + (side - tile.width) // 2, top))
+        top += height
     path = IMAGES / f"{name}.webp"
     sheet.save(path, quality=82, method=6)
     return path

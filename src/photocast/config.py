@@ -381,7 +381,7 @@ class AppearanceConfig:
     """Optimiser step for roughness, metallic and the normal map."""
     rate_light: float = 0.03
     """Optimiser step for the environment [natural logarithm]."""
-    rate_exposure: float = 0.002
+    rate_exposure: float = 0.005
     """Optimiser step for exposure and white balance of each photo [natural logarithm]."""
     cool: float = 0.1
     """Step sizes at the end, relative to the start."""

@@ -35,6 +35,7 @@ _ROUGH = 0.6
 _LEAST_ROUGH, _MOST_BEND = 0.12, 0.6
 _LIGHT_EVERY = 8
 _BOUNCES = 6
+_GAIN_DECAY = 0.001  # per step: what the material explains is not the exposure's
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -186,7 +187,8 @@ class AppearanceFit:
         optimizer.step()
         optimizer.zero_grad()
         with torch.no_grad():
-            self.hold(cool)
+            self.hold_maps(cool)
+            self._hold_light(cool)
             seen = (picked.face >= 0).float()
             return (square * seen).sum() / seen.sum().clamp(min=1) / 3
 
@@ -217,8 +219,8 @@ class AppearanceFit:
             light_every=light_every,
         )
 
-    def hold(self, cool: float) -> None:
-        """Keep every number where it has a meaning, and pull weakly on what photos leave open."""
+    def hold_maps(self, cool: float) -> None:
+        """Keep texels where they have a meaning, and pull weakly on what photos leave open."""
         config = self._config
         self.base.clamp_(0.05, 1.0)
         pull = config.plain * config.rate_gloss * cool
@@ -226,9 +228,13 @@ class AppearanceFit:
         self.gloss[..., 0].clamp_(_LEAST_ROUGH, 1.0)
         self.gloss[..., 1].clamp_(0.0, 1.0)
         self.gloss[..., 2:].clamp_(-_MOST_BEND, _MOST_BEND)
+
+    def _hold_light(self, cool: float) -> None:
+        config = self._config
         gray = self.light.mean(-1, keepdim=True)
         self.light.lerp_(gray.expand_as(self.light), config.gray_light * config.rate_light * cool)
-        self.gain.mul_(1 - 0.01 * cool).sub_(self.gain.mean(0))
+        # gains are relative: their mean belongs to the light
+        self.gain.mul_(1 - _GAIN_DECAY * cool).sub_(self.gain.mean(0))
         self.vignette.clamp_(-0.5, 0.5)
 
     @torch.no_grad()

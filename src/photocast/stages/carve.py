@@ -10,7 +10,7 @@ Source of the idea: Sun et al., Direct voxel grid optimization, 2022, section 3 
 """
 
 import torch
-from jaxtyping import Float32
+from jaxtyping import Bool, Float32
 from torch import Tensor
 
 from photocast.config import CarveConfig
@@ -62,11 +62,18 @@ def carve_hollows(
         return torch.cat([grid.values[..., :3], hull.clamp(-band, band)[..., None]], -1)
     arriving = grid.arriving(rays.bank, rays.draw(config.seen_rays))
     level = grid.values[..., 3] + config.solid  # zero at the density that counts as surface
-    free = (arriving > config.arrives) & (level > 0)
+    free = _opened(inside & (arriving > config.arrives) & (level > 0))
     field = torch.where(free, level.clamp(min=0.05), level.clamp(max=-0.05))
     field = torch.where(inside, field, hull.clamp(min=0.05))
     distance = torch.maximum(redistance(field, band), hull.clamp(-band, band))
     return torch.cat([grid.values[..., :3], distance[..., None]], -1)
+
+
+def _opened(free: Bool[Tensor, "nx ny nz"]) -> Bool[Tensor, "nx ny nz"]:
+    """Without parts less than three voxels thick: pits in plain paint, and the hull's skin."""
+    part = free.float()[None, None]
+    kept = -torch.nn.functional.max_pool3d(-part, 3, stride=1, padding=1)
+    return torch.nn.functional.max_pool3d(kept, 3, stride=1, padding=1)[0, 0] > 0.5
 
 
 def _fit(grid: VolumeGrid, rays: Rays, config: CarveConfig, progress: Progress) -> float | None:

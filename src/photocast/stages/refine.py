@@ -128,7 +128,7 @@ class _Shape:
         self.maps.step()
         self.maps.zero_grad()
         with torch.no_grad():
-            self.fit.hold(cool)
+            self.fit.hold_maps(cool)
         return difference[..., :3].detach().square().mean()
 
     def _drawn(self, chosen: Tensor) -> Tensor:
