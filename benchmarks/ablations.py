@@ -80,13 +80,13 @@ def _without_depth(photos: Photos) -> Photos:
 
 def _held(channels: Any, value: float) -> Callable[[], Sequence[Any]]:
     """Hold some channels of the gloss map at a value, whatever the gradient says."""
-    hold = appearance.AppearanceFit.hold
+    hold = appearance.AppearanceFit.hold_maps
 
     def held(self: appearance.AppearanceFit, cool: float) -> None:
         hold(self, cool)
         self.gloss[..., channels] = value
 
-    return lambda: [patch.object(appearance.AppearanceFit, "hold", held)]
+    return lambda: [patch.object(appearance.AppearanceFit, "hold_maps", held)]
 
 
 def _no_specular() -> Sequence[Any]:

@@ -88,7 +88,7 @@ def test_with_an_open_sky_a_hollow_is_as_bright_as_a_hill(textured_sphere):
 
 
 def test_a_held_map_is_held_and_let_go_again(textured_sphere):
-    hold = appearance.AppearanceFit.hold
+    hold = appearance.AppearanceFit.hold_maps
     fit = appearance.AppearanceFit.__new__(appearance.AppearanceFit)
     fit._config = OptimizeConfig().appearance
     fit.base, fit.gloss = torch.full((4, 4, 3), 0.5), torch.full((4, 4, 4), 0.5)
@@ -97,11 +97,11 @@ def test_a_held_map_is_held_and_let_go_again(textured_sphere):
     for name, channels in (("roughness", [0]), ("metallic", [1]), ("normal-map", [2, 3])):
         fit.gloss[:] = 0.5
         with ablations.patched(ablations.INGREDIENTS[name].patches()):
-            fit.hold(0.0)
+            fit.hold_maps(0.0)
         wanted = 0.6 if name == "roughness" else 0.0
         held = [c for c in range(4) if bool((fit.gloss[..., c] == wanted).all())]
         assert held == channels
-    assert appearance.AppearanceFit.hold is hold
+    assert appearance.AppearanceFit.hold_maps is hold
 
 
 def test_patches_are_taken_back():
