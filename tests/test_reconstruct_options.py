@@ -63,7 +63,7 @@ def test_ten_seconds_are_enough_for_a_whole_result(capture, tmp_path):
     assert "limit of 10 s" in warning
     assert "volume" in warning
     steps = json.loads((tmp_path / "out" / "run.json").read_text())["steps"]
-    assert {"carve", "volume", "refine", "appearance"} <= set(steps)
+    assert {"volume", "refine", "appearance"} <= set(steps)  # too few photos to carve
     assert all(1 <= stage["done"] <= stage["planned"] for stage in steps.values())
     assert steps["volume"]["done"] < steps["volume"]["planned"]
     assert (tmp_path / "out" / "report.html").read_text().count("limit of 10 s") == 1

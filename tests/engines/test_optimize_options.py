@@ -89,7 +89,6 @@ def test_a_run_that_is_late_from_the_start_still_makes_a_whole_result(run):
     assert mesh_distances(scene.mesh, egg(), point_count=5000).chamfer < 0.05
     assert set(deadline.cuts) == {"volume", "refine", "appearance"}  # too few photos to carve
     assert {stage: done for stage, (done, _) in deadline.cuts.items()} == {
-        "carve": 1,
         "volume": 2,
         "refine": 1,
         "appearance": 3,

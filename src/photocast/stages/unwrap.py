@@ -27,6 +27,8 @@ __all__ = ["unwrap"]
 
 _EXPECTED_USE = 0.6
 _REPAIRS = 6
+_LEAST_SIDE = 1 / 16
+"""Side of the square that all faces would fill, at least, in sides of the object's box."""
 
 
 def unwrap(
@@ -56,7 +58,8 @@ def unwrap(
     vertices = _unit_vertices(mesh)
     faces = surface(vertices, mesh.faces)
     total = float(faces.areas.sum())
-    texel = np.sqrt(total / _EXPECTED_USE) / config.size if total > 0 else 1.0
+    # Faces of nearly no area in a box of side one: a texel is not made as small as they are.
+    texel = max(np.sqrt(total / _EXPECTED_USE), _LEAST_SIDE) / config.size if total > 0 else 1.0
     chart = chart_labels(faces, (config.min_chart * texel) ** 2)
     progress("unwrap", 1, 3)
     device = device or torch.device("cpu")

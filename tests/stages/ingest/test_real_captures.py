@@ -77,7 +77,7 @@ def test_spot_depth_lies_on_the_true_surface(capture_folder):
     views = [capture.views[i] for i in (0, 17, 40)]
     for size in (None, 300):
         for photo in decode_photos(views, mask_source="alpha", max_size=size):
-            camera = photo.camera
+            camera = photo.camera.resized(*photo.depth.shape[::-1])
             rows, columns = np.nonzero(photo.depth > 0)
             pixels = np.stack([columns + 0.5, rows + 0.5], axis=1)
             rays = (pixels - [camera.cx, camera.cy]) / [camera.fx, camera.fy]
