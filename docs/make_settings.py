@@ -10,7 +10,7 @@ committed; a test compares.
 
 import ast
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +53,25 @@ def _presets() -> Iterator[str]:
     """A table of the settings that presets do not share."""
     tree = ast.parse(CONFIG.read_text(encoding="utf-8"))
     classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
-    flat = [
-        {"max_size": MAX_SIZES[name], **dict(_flat(asdict(optimize_preset(name))))}
-        for name in PRESETS
+    columns = [(name, device) for name in PRESETS for device in ("cpu", "cuda")]
+    found = {
+        (name, device): {
+            "max_size": MAX_SIZES[name],
+            **dict(_flat(asdict(replace(optimize_preset(name, device=device), device="")))),
+        }
+        for name, device in columns
+    }
+    # a preset that is the same on both devices has one column
+    columns = [c for c in columns if c[1] == "cpu" or found[c] != found[c[0], "cpu"]]
+    split = {name for name, device in columns if device == "cuda"}
+    titles = [
+        f"`{name}`" + (f" on {device.upper()}" if name in split else "") for name, device in columns
     ]
+    flat = [found[column] for column in columns]
     yield "What `--preset` sets; everything else is as in [settings.md](settings.md). This table is"
     yield "made by `python docs/make_settings.py`.\n"
-    yield f"| setting | {' | '.join(f'`{name}`' for name in PRESETS)} | meaning |"
-    yield f"| --- |{' --- |' * len(PRESETS)} --- |"
+    yield f"| setting | {' | '.join(titles)} | meaning |"
+    yield f"| --- |{' --- |' * len(titles)} --- |"
     for key in flat[0]:
         values = [settings[key] for settings in flat]
         if len({repr(value) for value in values}) > 1:
