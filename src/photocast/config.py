@@ -591,5 +591,7 @@ def _lighter(config: OptimizeConfig) -> OptimizeConfig:
         ),
         mesh=replace(config.mesh, face_count=80_000),
         refine=replace(config.refine, epochs=4),
-        appearance=replace(config.appearance, epochs=(1.5, 2.0, 4.0), min_steps=30),
+        appearance=replace(
+            config.appearance, epochs=(1.5, 2.0, 4.0), min_steps=30, samples_per_step=65_536
+        ),
     )
