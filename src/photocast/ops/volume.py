@@ -17,6 +17,9 @@ from jaxtyping import Bool, Float, Float32, Int32, Int64, UInt8
 from torch import Tensor
 
 from photocast.kernels import volume as kernels
+from photocast.kernels import volume_step
+from photocast.kernels.volume_grid import BLOCK, Grid
+from photocast.kernels.volume_shine import SHINE
 from photocast.ops._launch import as_array, launch_parts, part_count, split
 
 __all__ = [
@@ -28,9 +31,6 @@ __all__ = [
     "render_volume_twin",
     "upsample",
 ]
-
-BLOCK = 4
-SHINE = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,7 +144,7 @@ class VolumeGrid:
 
     def struct(self, sharpness: float) -> Any:
         """The kernels' view of the same memory."""
-        s = kernels.Grid()
+        s = Grid()
         s.values = as_array(self.values.view(-1, 4), dtype=wp.vec4)
         s.occupied = as_array(self.occupied.view(-1))
         s.nx, s.ny, s.nz = self.size
@@ -244,7 +244,7 @@ class VolumeGrid:
 
     def _update(self, grid: Any, adam: Adam, rays: int) -> None:
         self.iteration += 1
-        step = kernels.Step()
+        step = volume_step.Step()
         step.rate_color, step.rate_distance = adam.rate_color, adam.rate_distance
         step.beta1, step.beta2 = adam.beta1, adam.beta2
         step.correct1 = 1.0 / (1.0 - adam.beta1**self.iteration)
@@ -257,7 +257,7 @@ class VolumeGrid:
         measured = (self.measured, wp.vec2)
         ranges = split(len(self.active), part_count(self.device))
         launch_parts(
-            kernels.regularize,
+            volume_step.regularize,
             [(b - a, [grid, self.active, a, step, measured, (prior, wp.vec4)]) for a, b in ranges],
             self.device,
         )
@@ -268,7 +268,7 @@ class VolumeGrid:
             (self.square, wp.vec4),
         ]
         launch_parts(
-            kernels.update,
+            volume_step.update,
             [(b - a, [grid, self.active, a, step, *tail]) for a, b in ranges],
             self.device,
         )

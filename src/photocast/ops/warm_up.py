@@ -15,6 +15,7 @@ __all__ = ["KERNELS", "warm_up"]
 KERNELS = (
     "hull",
     "volume",
+    "volume_step",
     "rasterize",
     "interpolate",
     "antialias",
