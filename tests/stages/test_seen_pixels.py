@@ -4,14 +4,21 @@ import numpy as np
 import torch
 
 from photocast.data import Camera
-from photocast.stages.seen_pixels import clip_space, cosines, cropped, depth_jumps, grown
+from photocast.stages.seen_pixels import (
+    box_corners,
+    clip_space,
+    cosines,
+    cropped,
+    depth_jumps,
+    grown,
+)
 
 CAMERA = Camera(40, 30, 35.0, 36.0, 19.0, 16.0, np.eye(4))
 
 
 def test_the_cut_holds_the_object_and_keeps_every_ray():
     points = np.random.default_rng(0).uniform(-0.3, 0.3, (50, 3)) + np.array([0.4, 0.2, 2.0])
-    left, top, part = cropped(CAMERA, torch.from_numpy(points))
+    left, top, part = cropped(CAMERA, box_corners(torch.from_numpy(points)))
     whole, _ = CAMERA.project(points)
     cut, _ = part.project(points)
     np.testing.assert_allclose(cut + np.array([left, top]), whole, atol=1e-9)
@@ -23,7 +30,7 @@ def test_the_cut_holds_the_object_and_keeps_every_ray():
 
 def test_a_point_behind_the_camera_keeps_the_whole_picture():
     points = np.array([[0.0, 0, 2], [0, 0, -1]])
-    left, top, part = cropped(CAMERA, torch.from_numpy(points))
+    left, top, part = cropped(CAMERA, box_corners(torch.from_numpy(points)))
     assert (left, top, part.width, part.height) == (0, 0, 40, 30)
     assert (part.cx, part.cy) == (19, 16)
 

@@ -19,6 +19,7 @@ from photocast.geometry.environment import lobe_filter, split_sum_table
 from photocast.kernels import shade as kernels
 from photocast.kernels.shade_lookup import Lobes, Material
 from photocast.ops._launch import as_array, launch_parts, part_count, split
+from photocast.ops.rasterize import Raster
 from photocast.ops.texture import MipPyramid
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Points",
     "filter_lobes",
     "footprint",
+    "seen_points",
     "shade",
 ]
 
@@ -105,6 +107,33 @@ def footprint(bary_da: Tensor, face: Tensor, layout: Layout) -> Tensor:
         area = dx[:, 0] * dy[:, 1] - dx[:, 1] * dy[:, 0]
         square = half + (half.square() - area.square()).clamp(min=0).sqrt()
         return 0.5 * square.clamp(min=1e-24).log2()
+
+
+def seen_points(
+    raster: Raster,
+    vertices: Float32[Tensor, "vert 3"],
+    centers: Float32[Tensor, "view 3"],
+    layout: Layout,
+) -> Points:
+    """What every pixel of a raster sees, view by view and row by row.
+
+    Gradient reaches ``bary`` alone.
+
+    Args:
+        raster: Of the mesh, with slopes.
+        vertices: Positions in the world.
+        centers: Of the cameras, in the world.
+        layout: The mesh.
+    """
+    face, bary = raster.face.flatten(), raster.bary.flatten(0, 2)
+    with torch.no_grad():
+        weights = torch.cat([bary, 1 - bary.sum(1, keepdim=True)], 1)
+        corners = vertices[layout.faces[face.clamp(min=0).long()].long()]
+        place = (corners * weights[..., None]).sum(1).view(*raster.face.shape, 3)
+        toward = centers[:, None, None] - place
+        view = torch.nn.functional.normalize(toward, dim=-1).flatten(0, 2)
+        level = footprint(raster.bary_da.flatten(0, 2), face, layout)
+    return Points(face, bary, level, view)
 
 
 def filter_lobes(environment: Float32[Tensor, "32 64 3"]) -> LobeStack:

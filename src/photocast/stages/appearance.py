@@ -88,7 +88,6 @@ class AppearanceFit:
         self.gain = torch.zeros((len(photos), 3), device=device)
         self.vignette = torch.zeros((), device=device)
         self._sizes = sizes
-        self.steps_done = 0
 
     def move(self, surface: tuple[Tensor, Tensor, Layout]) -> None:
         """Look again at all photos, from a shape that has changed; UVs stay."""

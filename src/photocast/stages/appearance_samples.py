@@ -15,12 +15,19 @@ from jaxtyping import Float32, Int32, UInt8
 from torch import Tensor
 
 from photocast.config import AppearanceConfig
-from photocast.data import Photo
+from photocast.data import Camera, Photo
 from photocast.ops.interpolate import interpolate
 from photocast.ops.rasterize import rasterize
 from photocast.ops.shade import Layout, Points, footprint
 from photocast.progress import Progress
-from photocast.stages.seen_pixels import clip_space, cosines, cropped, depth_jumps, grown
+from photocast.stages.seen_pixels import (
+    box_corners,
+    clip_space,
+    cosines,
+    cropped,
+    depth_jumps,
+    grown,
+)
 
 __all__ = ["CHUNK", "Samples", "gather"]
 
@@ -79,10 +86,11 @@ def gather(
         config: Which pixels to leave out.
         progress: Called per photo.
     """
-    step = _thinning(photos, config.max_samples)
+    step, corners = _thinning(photos, config.max_samples), box_corners(surface[0])
     parts = []
     for index, photo in enumerate(photos):
-        parts.append(_samples_of(surface, photo, config, (index, step)))
+        cut = cropped(photo.camera, corners)
+        parts.append(_samples_of(surface, photo, cut, config, (index, step)))
         progress("samples", index + 1, len(photos))
     return Samples(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Samples)))
 
@@ -99,12 +107,13 @@ def _thinning(photos: Sequence[Photo], most: int) -> int:
 def _samples_of(
     surface: tuple[Tensor, Tensor, Layout],
     photo: Photo,
+    cut: tuple[int, int, Camera],
     config: AppearanceConfig,
     numbers: tuple[int, int],
 ) -> Samples:
     vertices, normals, layout = surface
     device = vertices.device
-    left, top, camera = cropped(photo.camera, vertices)
+    left, top, camera = cut
     part = slice(top, top + camera.height), slice(left, left + camera.width)
     pose = torch.tensor(camera.camera_from_world, device=device)
     local = vertices.double() @ pose[:3, :3].T + pose[:3, 3]

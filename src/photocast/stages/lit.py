@@ -12,7 +12,7 @@ from photocast.geometry.environment import resize_map
 from photocast.geometry.tangents import vertex_tangents
 from photocast.geometry.vertex_normals import vertex_normals
 from photocast.ops.rasterize import Raster
-from photocast.ops.shade import LOBES, Layout, Points, filter_lobes, footprint, shade
+from photocast.ops.shade import LOBES, Layout, Points, filter_lobes, seen_points, shade
 from photocast.ops.texture import MipPyramid, mip_pyramid
 from photocast.stages.transport import Transport
 
@@ -76,14 +76,9 @@ class LitMesh:
 
     def seen(self, raster: Raster, camera: Camera) -> Tensor:
         """Linear radiance (1, h, w, 3) of what one camera's raster sees."""
-        face, bary = raster.face.flatten(), raster.bary.flatten(0, 2)
-        weights = torch.cat([bary, 1 - bary.sum(1, keepdim=True)], 1)
-        corners = self._vertices[self._layout.faces[face.clamp(min=0).long()].long()]
-        place = (corners * weights[..., None]).sum(1)
-        center = torch.tensor(camera.center, dtype=torch.float32, device=place.device)
-        view = torch.nn.functional.normalize(center - place, dim=1)
-        level = footprint(raster.bary_da.flatten(0, 2), face, self._layout)
-        return self._shaded(Points(face, bary, level, view)).view(*raster.face.shape, 3)
+        center = torch.tensor(camera.center[None], dtype=torch.float32, device=raster.face.device)
+        points = seen_points(raster, self._vertices, center, self._layout)
+        return self._shaded(points).view(*raster.face.shape, 3)
 
     def _shaded(self, points: Points) -> Tensor:
         return shade(

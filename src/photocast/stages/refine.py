@@ -20,8 +20,8 @@ from photocast.geometry.projection import transform_points
 from photocast.geometry.smooth_normals import smooth_normals
 from photocast.geometry.srgb import srgb_from_linear
 from photocast.ops.antialias import antialias, edge_topology
-from photocast.ops.rasterize import Raster, rasterize
-from photocast.ops.shade import Layout, Points, filter_lobes, footprint, shade
+from photocast.ops.rasterize import rasterize
+from photocast.ops.shade import Layout, filter_lobes, seen_points, shade
 from photocast.progress import Progress
 from photocast.stages.appearance import AppearanceFit
 from photocast.stages.refine_targets import Targets
@@ -142,7 +142,7 @@ class _Shape:
             self.incident,
             self.lobes,
             self.fit.material(),
-            self._points(raster, world.detach(), chosen),
+            seen_points(raster, world, self.targets.center[chosen], layout),
         )
         gain = self.fit.gain[self.photo[chosen]].exp()
         color = color.view(*raster.face.shape, 3) * gain[:, None, None]
@@ -151,17 +151,6 @@ class _Shape:
         return antialias(
             torch.cat([encoded * covered, covered], -1), raster, clip, layout.faces, self.topology
         )
-
-    def _points(self, raster: Raster, world: Tensor, chosen: Tensor) -> Points:
-        face, bary = raster.face.flatten(), raster.bary.flatten(0, 2)
-        with torch.no_grad():
-            weights = torch.cat([bary, 1 - bary.sum(1, keepdim=True)], 1)
-            corners = world[self.layout.faces[face.clamp(min=0).long()].long()]
-            place = (corners * weights[..., None]).sum(1).view(*raster.face.shape, 3)
-            toward = self.targets.center[chosen][:, None, None] - place
-            view = torch.nn.functional.normalize(toward, dim=-1).flatten(0, 2)
-            level = footprint(raster.bary_da.flatten(0, 2), face, self.layout)
-        return Points(face, bary, level, view)
 
     def _known(self, chosen: Tensor) -> Tensor:
         height, width = self.targets.size

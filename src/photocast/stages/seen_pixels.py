@@ -10,24 +10,33 @@ from itertools import product
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from photocast.data import Camera
 from photocast.geometry.projection import clip_from_camera, transform_points
 
-__all__ = ["clip_space", "cosines", "cropped", "depth_jumps", "grown"]
+__all__ = ["box_corners", "clip_space", "cosines", "cropped", "depth_jumps", "grown"]
 
 _JUMP = 3.0
 """Depth steps above this many times what the slope explains are occlusion edges."""
 _FLATTEST = 0.15
 
 
-def cropped(camera: Camera, vertices: Tensor) -> tuple[int, int, Camera]:
-    """The part of the image that can show the object's box: its left, its top and its camera."""
-    left, top, right, bottom = 0, 0, camera.width, camera.height
+def box_corners(vertices: Tensor) -> NDArray[np.float64]:
+    """The eight corners of the box around points of the world."""
     low, high = vertices.amin(0).tolist(), vertices.amax(0).tolist()
-    corners = np.array(list(product(*zip(low, high, strict=True))))
-    pixels, depth = camera.project(corners)
+    return np.array(list(product(*zip(low, high, strict=True))))
+
+
+def cropped(camera: Camera, points: NDArray[np.float64]) -> tuple[int, int, Camera]:
+    """The part of the image that can show what lies between points of the world.
+
+    Returns:
+        Its left, its top and its camera; all of the image if a point lies behind the camera.
+    """
+    left, top, right, bottom = 0, 0, camera.width, camera.height
+    pixels, depth = camera.project(points)
     if depth.min() > 0:
         (x0, y0), (x1, y1) = pixels.min(axis=0), pixels.max(axis=0)
         left = int(np.clip(np.floor(x0) - 2, 0, camera.width - 1))

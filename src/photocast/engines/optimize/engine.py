@@ -13,7 +13,7 @@ from photocast.deadline import deadline_of, part
 from photocast.engines.optimize.appearance import dressed
 from photocast.engines.optimize.cameras import find_poses
 from photocast.engines.optimize.memory import free_memory, memory_plan, retried
-from photocast.engines.optimize.shape import find_shape
+from photocast.engines.optimize.shape import HullBox, find_shape
 from photocast.errors import CaptureError
 from photocast.progress import Progress
 from photocast.stages.mesh_cache import MeshCache, photo_digest
@@ -57,13 +57,14 @@ class Optimize:
         config, notes = memory_plan(photos, _settled(config, capture), free_memory(config.device))
         facts: dict[str, Any] = {}
         start = None
+        hull = HullBox(capture)
         if config.init.mesh:
             from photocast.engines.optimize.init import starting_mesh
 
-            start = starting_mesh(photos, capture, config, progress)
+            start = starting_mesh(photos, hull, config, progress)
             notes += start.notes
             facts["init"] = start.facts
-        kept = _Kept(photos, capture, cache)
+        kept = _Kept(photos, hull, cache)
         poses = kept.poses(config, part(progress, _POSE_TIME))
         photos = corrected(photos, poses)
         if start is None:
@@ -99,9 +100,10 @@ def _settled(config: OptimizeConfig, capture: Capture) -> OptimizeConfig:
 class _Kept:
     """The first stages, from an earlier run if there was one like this."""
 
-    def __init__(self, photos: Sequence[Photo], capture: Capture, cache: Path) -> None:
-        self._photos, self._capture = photos, capture
+    def __init__(self, photos: Sequence[Photo], hull: HullBox, cache: Path) -> None:
+        self._photos, self._hull = photos, hull
         self._start = cache, photo_digest(photos)
+        capture = hull.capture
         self._box = None if capture.box is None else capture.box.tolist()
 
     def poses(self, config: OptimizeConfig, progress: Progress) -> PoseReport:
@@ -109,7 +111,7 @@ class _Kept:
         found = MeshCache(*self._start).document(
             "poses",
             self._pose_key(config, progress),
-            lambda: asdict(find_poses(self._photos, self._capture, config, progress)),
+            lambda: asdict(find_poses(self._photos, self._hull, config, progress)),
         )
         return PoseReport.from_document(found)
 
@@ -117,7 +119,7 @@ class _Kept:
         """The first mesh, with corrected cameras."""
         key = (self._pose_key(config, progress), config.volume, config.mesh)
         return MeshCache(*self._start).get(
-            "shape", key, lambda: find_shape(photos, self._capture, config, progress)
+            "shape", key, lambda: find_shape(photos, self._hull, config, progress)
         )
 
     def _pose_key(self, config: OptimizeConfig, progress: Progress) -> tuple[object, ...]:

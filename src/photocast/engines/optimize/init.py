@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from photocast.config import OptimizeConfig
-from photocast.data import Capture, Material, Mesh, Photo
-from photocast.engines.optimize.shape import hull_box
+from photocast.data import Material, Mesh, Photo
+from photocast.engines.optimize.shape import HullBox
 from photocast.formats.meshes import load_mesh
 from photocast.progress import Progress
 from photocast.stages.align import aligned
@@ -34,7 +34,7 @@ class Start:
 
 
 def starting_mesh(
-    photos: Sequence[Photo], capture: Capture, config: OptimizeConfig, progress: Progress
+    photos: Sequence[Photo], hull: HullBox, config: OptimizeConfig, progress: Progress
 ) -> Start:
     """Load the mesh, check that it fits the masks, and make it fit for refining.
 
@@ -44,7 +44,7 @@ def starting_mesh(
     progress("align", 0, 1)
     mesh = load_mesh(Path(config.init.mesh))
     mesh = replace(mesh, colors=None, material=Material())
-    box = hull_box(photos, capture, config)
+    box = hull.of(photos, config)
     found = aligned(mesh, photos, box, config.init, torch.device(config.device))
     progress("align", 1, 1, iou=found.iou)
     notes = []

@@ -4,6 +4,7 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from operator import is_
 
 import numpy as np
 import torch
@@ -17,31 +18,46 @@ from photocast.stages.hull import tighten
 from photocast.stages.isosurface import extract_mesh
 from photocast.stages.volume import fit_volume
 
-__all__ = ["find_shape", "hull_box"]
+__all__ = ["HullBox", "find_shape"]
+
+
+class HullBox:
+    """Where the object of a capture is; looked for once for the same photos and settings."""
+
+    def __init__(self, capture: Capture) -> None:
+        self.capture = capture
+        self._photos: Sequence[Photo] = ()
+        self._settings: tuple[str, int] | None = None
+        self._box = np.zeros((2, 3))
+
+    def of(self, photos: Sequence[Photo], config: OptimizeConfig) -> NDArray[np.float64]:
+        """Bounds of what lies inside all masks, (2, 3); masks and cameras must agree."""
+        settings = config.device, config.volume.mask_outliers
+        same = len(photos) == len(self._photos) and all(map(is_, photos, self._photos))
+        if not same or settings != self._settings:
+            box = tighten(
+                photos,
+                _box(photos, self.capture),
+                device=torch.device(config.device),
+                outliers=config.volume.mask_outliers,
+            )
+            self._photos, self._settings, self._box = photos, settings, box
+        return self._box
 
 
 def find_shape(
-    photos: Sequence[Photo], capture: Capture, config: OptimizeConfig, progress: Progress
+    photos: Sequence[Photo], hull: HullBox, config: OptimizeConfig, progress: Progress
 ) -> Mesh:
     """Fit a volume and take its surface; a closed mesh without UVs."""
     device = torch.device(config.device)
     progress("shape", 0, 1)
-    box = hull_box(photos, capture, config)
+    box = hull.of(photos, config)
     progress("shape", 1, 1)
     volume = fit_volume(photos, box, config.volume, device=device, progress=progress)
     progress("mesh", 0, 1)
     mesh = extract_mesh(volume, config.mesh)
     progress("mesh", 1, 1)
     return mesh
-
-
-def hull_box(
-    photos: Sequence[Photo], capture: Capture, config: OptimizeConfig
-) -> NDArray[np.float64]:
-    """Bounds of what lies inside all masks, (2, 3), after masks and cameras were found to agree."""
-    device = torch.device(config.device)
-    box = _box(photos, capture)
-    return tighten(photos, box, device=device, outliers=config.volume.mask_outliers)
 
 
 def _box(photos: Sequence[Photo], capture: Capture) -> NDArray[np.float64]:
