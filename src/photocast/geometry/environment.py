@@ -16,6 +16,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from photocast.geometry.latlong import PHOTOCAST, directions
+
 __all__ = [
     "COSINE_WEIGHTS",
     "VISIBILITY_WEIGHTS",
@@ -46,17 +48,12 @@ def harmonics(direction: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 9"]:
 
 def map_directions(height: int, width: int) -> Float[Tensor, "texel 3"]:
     """Unit direction of each texel's middle, row by row, float64."""
-    polar = (torch.arange(height, dtype=torch.float64) + 0.5) * (math.pi / height)
-    turn = (torch.arange(width, dtype=torch.float64) + 0.5) * (2 * math.pi / width)
-    radial = polar.sin()[:, None]
-    xyz = [radial * turn.cos(), radial * turn.sin(), polar.cos()[:, None].expand(height, width)]
-    return torch.stack(xyz, -1).reshape(-1, 3)
+    return torch.from_numpy(directions(PHOTOCAST, height, width)).reshape(-1, 3)
 
 
 def texel_solid_angles(height: int, width: int) -> Float[Tensor, " texel"]:
     """Steradians of each texel, exact; they sum to 4 pi."""
-    edges = (torch.arange(height + 1, dtype=torch.float64) * (math.pi / height)).cos()
-    return ((edges[:-1] - edges[1:]) * (2 * math.pi / width)).repeat_interleave(width)
+    return (_row_edges(height).diff() * (4 * math.pi / width)).repeat_interleave(width)
 
 
 def resize_map(
@@ -69,24 +66,23 @@ def resize_map(
         height: Rows wanted.
         width: Columns wanted.
     """
-    rows = _overlaps(_edges(height).cos(), image.shape[0])
-    columns = _overlaps(None, image.shape[1], width)
-    flat = torch.einsum("yh,xw,hwc->yxc", rows.to(image), columns.to(image), image)
-    return flat
+    rows = _averaging(_row_edges(image.shape[0]), _row_edges(height))
+    columns = _averaging(_column_edges(image.shape[1]), _column_edges(width))
+    resized: Tensor = torch.einsum("yh,xw,hwc->yxc", rows.to(image), columns.to(image), image)
+    return resized
 
 
-def _edges(count: int) -> Tensor:
-    return torch.arange(count + 1, dtype=torch.float64) * (math.pi / count)
+def _row_edges(count: int) -> Tensor:
+    # In shares of the sphere's area: a zone between two latitudes is as large as it is high.
+    return (1 - (torch.arange(count + 1, dtype=torch.float64) * (math.pi / count)).cos()) / 2
 
 
-def _overlaps(edges: Tensor | None, count: int, width: int = 0) -> Tensor:
-    # Averaging matrix from `count` cells to those between `edges`; uniform cells if None.
-    if edges is None:
-        new = torch.arange(width + 1, dtype=torch.float64) / width
-        old = torch.arange(count + 1, dtype=torch.float64) / count
-    else:
-        new = (1 - edges) / 2
-        old = (1 - (torch.arange(count + 1, dtype=torch.float64) / count * math.pi).cos()) / 2
+def _column_edges(count: int) -> Tensor:
+    return torch.arange(count + 1, dtype=torch.float64) / count
+
+
+def _averaging(old: Tensor, new: Tensor) -> Tensor:
+    """Means over new cells of values on old ones; both given by their edges, 0..1."""
     low = torch.maximum(new[:-1, None], old[None, :-1])
     high = torch.minimum(new[1:, None], old[None, 1:])
     share = (high - low).clamp(min=0)
@@ -95,8 +91,8 @@ def _overlaps(edges: Tensor | None, count: int, width: int = 0) -> Tensor:
 
 def pool_matrix(size: tuple[int, int], coarse: tuple[int, int]) -> Float[Tensor, "few texel"]:
     """Averages of a map's texels over coarser ones, by solid angle; float32."""
-    rows = _overlaps(_edges(coarse[0]).cos(), size[0])
-    columns = _overlaps(None, size[1], coarse[1])
+    rows = _averaging(_row_edges(size[0]), _row_edges(coarse[0]))
+    columns = _averaging(_column_edges(size[1]), _column_edges(coarse[1]))
     matrix = torch.einsum("yh,xw->yxhw", rows, columns)
     return matrix.reshape(coarse[0] * coarse[1], size[0] * size[1]).float()
 

@@ -15,6 +15,7 @@ import warp as wp
 from torch import Tensor
 
 from photocast.errors import ConfigError
+from photocast.geometry.environment import texel_solid_angles
 from photocast.kernels.pathtrace import Lens, Sampling, pathtrace_kernel
 from photocast.ops._launch import as_array, launch_parts, part_count
 
@@ -82,9 +83,7 @@ class EnvironmentSampler:
 
     def __init__(self, radiance: Tensor) -> None:
         rows, columns = radiance.shape[:2]
-        edges = torch.cos(torch.arange(rows + 1, dtype=torch.float64) / rows * math.pi)
-        solid = (edges[:-1] - edges[1:]) * (2 * math.pi / columns)  # h; steradian per texel
-        solid = solid[:, None].to(radiance.device)
+        solid = texel_solid_angles(rows, columns).view(rows, columns)[:, :1].to(radiance.device)
         power = radiance.double().mean(dim=-1) * solid  # h w
         even = (solid / (4 * math.pi)).expand(rows, columns)
         share = 0.9 * power / power.sum().clamp_min(1e-30) + 0.1 * even

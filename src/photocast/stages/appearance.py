@@ -19,7 +19,7 @@ from torch import Tensor
 from photocast.config import AppearanceConfig
 from photocast.data import Photo
 from photocast.deadline import part, walk
-from photocast.geometry.srgb import srgb_from_linear
+from photocast.geometry.srgb import linear_from_srgb, srgb_from_linear
 from photocast.ops.shade import LOBES, Layout, Points, filter_lobes, shade
 from photocast.ops.texture import MipPyramid, mip_pyramid, texture
 from photocast.progress import Progress
@@ -75,10 +75,10 @@ class AppearanceFit:
         device = surface[0].device
         self._random = torch.Generator(device=device).manual_seed(config.seed)
         sizes = [max(16, config.size // share) for share in (*config.coarse, 1)]
-        seen = self.samples.color[self.samples.face >= 0].float() / 255
+        seen = linear_from_srgb(self.samples.color[self.samples.face >= 0].float() / 255)
         bright = torch.quantile(seen[:: max(1, len(seen) // 100_000)], 0.97) if len(seen) else 1.0
-        radiance = max(float(bright) ** 2.2 / _BASE_CEILING, 0.02)
-        middle = seen.mean(0) ** 2.2 / radiance if len(seen) else torch.full((3,), 0.5)
+        radiance = max(float(bright) / _BASE_CEILING, 0.02)
+        middle = seen.mean(0) / radiance if len(seen) else torch.full((3,), 0.5)
         self.base = torch.empty((sizes[0], sizes[0], 3), device=device)
         self.base[:] = middle.to(device).clamp(0.01, 0.9).sqrt()
         coarse = max(8, sizes[0] // config.gloss_share)
