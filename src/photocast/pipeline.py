@@ -8,12 +8,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from photocast.config import ReconstructConfig, optimize_preset
-from photocast.data import Camera, Capture, Check, Photo, PoseReport, Report, Scene
+from photocast.data import Capture, Check, Photo, PoseReport, Report, Scene
 from photocast.deadline import Deadline, Paced, part
 from photocast.engines.base import load_engine
 from photocast.errors import ConfigError, UserError
@@ -23,7 +21,8 @@ from photocast.progress import Progress, silent
 from photocast.stages.evaluate import evaluate_views, mean_scores
 from photocast.stages.export import draw_pictures, export_mesh, export_report, mesh_formats
 from photocast.stages.ingest import decode_photos, hold_out_every, read_capture
-from photocast.stages.render import Drawable, draw, drawable
+from photocast.stages.lit_drawing import rendering_of
+from photocast.stages.render import Drawable, drawable
 from photocast.stages.run_record import StageClock, describe_run
 from photocast.stages.validate import check_mesh
 
@@ -97,7 +96,7 @@ def reconstruct(
         capture.test_views,
         mask_source=capture.mask_source,
         max_size=max_size,
-        context=capture.views,
+        context=photos,
     )
     clock.lap("decode_tests")
     # What the training photos told about the lens holds for all photos of that camera. Poses of
@@ -210,11 +209,7 @@ def _scores(
 ) -> tuple[list[Check], list[dict[str, Any]]]:
     """How well the result explains photos, as checks and view by view."""
 
-    def render(camera: Camera) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        picture = draw(item, camera)
-        return picture.rgb, picture.alpha
-
-    device, given = item.faces.device, len(photos)
+    render, device, given = rendering_of(item), item.faces.device, len(photos)
     if deadline.limit is not None:
         before = deadline.remaining
         evaluate_views(render, photos[:1], device=device)  # how long does one take?

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 
 from photocast.data import Camera, Scene
 from photocast.stages.evaluate import Render
-from photocast.stages.render import Style, draw, drawable
+from photocast.stages.render import Drawable, Style, draw, drawable
 
-__all__ = ["render_for_scores"]
+__all__ = ["render_for_scores", "rendering_of"]
 
-_SUPERSAMPLE = 2
+_SUPERSAMPLE = 2  # samples per pixel along each axis
 
 
 def render_for_scores(
@@ -26,7 +26,11 @@ def render_for_scores(
         style: ``color`` or ``base_color``.
     """
     # The seam: the one place of all scores where a scene's light meets the drawing.
-    item = drawable(scene.mesh, device, light=scene.light)
+    return rendering_of(drawable(scene.mesh, device, light=scene.light), style=style)
+
+
+def rendering_of(item: Drawable, *, style: Style = "color") -> Render:
+    """How every score sees a thing: averaged over the pixel, as a photo is."""
 
     def render(camera: Camera) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         picture = draw(item, camera, style=style, supersample=_SUPERSAMPLE)
