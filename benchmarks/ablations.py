@@ -280,10 +280,9 @@ def bench(options: argparse.Namespace, folder: Path) -> Bench:
     if options.views:
         capture = replace(capture, views=tuple(spread(capture.views, options.views)))
     size = options.max_size or _MAX_SIZE[options.preset]
-    photos, tests = (
-        decode_photos(views, mask_source=capture.mask_source, max_size=size, context=capture.views)
-        for views in (capture.views, capture.test_views)
-    )
+    source = capture.mask_source
+    photos = decode_photos(capture.views, mask_source=source, max_size=size)
+    tests = decode_photos(capture.test_views, mask_source=source, max_size=size, context=photos)
     config = optimize_preset(options.preset, device=options.device, seed=options.seed)
     exposure = "off" if capture.mask_source == "alpha" else "on"  # what 'auto' means here
     config = with_settings(config, {"appearance.exposure": exposure})

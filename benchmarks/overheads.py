@@ -92,7 +92,7 @@ def reading(steps: Steps, folder: Path, max_size: int, device: torch.device) -> 
     tests = steps.run(
         "decode_tests",
         lambda: decode_photos(
-            capture.test_views, mask_source=source, max_size=max_size, context=capture.views
+            capture.test_views, mask_source=source, max_size=max_size, context=photos
         ),
     )
     steps.run("photo_digest", lambda: photo_digest(photos), needed=False)

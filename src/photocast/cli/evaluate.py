@@ -118,11 +118,12 @@ def evaluate(
     truth = ground_truth or _own_truth(capture)
     place = chosen_device(device)
     with progress_for(quiet=quiet) as bars, cancellable(bars) as progress:
+        source = found.mask_source
+        voters: tuple[Photo, ...] = ()
+        if split is Split.test and source == "background":
+            voters = decode_photos(found.views, mask_source=source, progress=progress)
         photos = decode_photos(
-            _views(found, split),
-            mask_source=found.mask_source,
-            progress=progress,
-            context=found.views if split is Split.test else (),
+            _views(found, split), mask_source=source, progress=progress, context=voters
         )
         scores = score(
             _with_found_cameras(photos, result, split),

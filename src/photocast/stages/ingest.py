@@ -119,7 +119,7 @@ def decode_photos(
     mask_source: MaskSource,
     max_size: int | None = None,
     progress: Progress = silent,
-    context: Sequence[View] = (),
+    context: Sequence[Photo] = (),
 ) -> tuple[Photo, ...]:
     """Decode photos, on all cores, with at most a few full-size ones in memory.
 
@@ -128,8 +128,8 @@ def decode_photos(
         mask_source: As in the capture.
         max_size: Longer side of the result [px]; ``None`` keeps the stored size.
         progress: Told about each photo.
-        context: Other photos of the capture, which help to find masks on a plain background;
-            not touched for other sources of masks.
+        context: Other photos of the capture, decoded, which help to find masks on a plain
+            background.
 
     Returns:
         Undistorted photos with exact cameras, in the order of ``views``.
@@ -137,14 +137,13 @@ def decode_photos(
     Raises:
         CaptureError: A damaged file, a mask or depth of another aspect, all masks empty.
     """
-    others = context if mask_source == "background" else ()
-    photos = _decode_all((*views, *others), mask_source, max_size, progress)
+    photos = _decode_all(views, mask_source, max_size, progress)
     if mask_source != "none" and len(photos) >= MIN_VIEWS:
         coverage = [float(p.mask.mean()) / 255 for p in photos if p.mask is not None]
         check_masks([photo.name for photo in photos], np.array(coverage))
     if mask_source == "background":
-        return _with_settled_masks(photos, len(views))
-    return tuple(photos[: len(views)])
+        return _with_settled_masks(photos, context)
+    return tuple(photos)
 
 
 def _decode_all(
@@ -175,17 +174,18 @@ def _decoders(views: Sequence[View]) -> int:
     return max(min(cpu_threads(), _PIXELS_IN_WORK // max(sizes, default=1)), 2)
 
 
-def _with_settled_masks(photos: Sequence[Photo], count: int) -> tuple[Photo, ...]:
-    """Let all photos vote on the doubtful pixels of the first ``count``."""
-    if len(photos) < MIN_VOTERS:
-        return tuple(photos[:count])
+def _with_settled_masks(photos: Sequence[Photo], context: Sequence[Photo]) -> tuple[Photo, ...]:
+    """Let all photos vote on the doubtful pixels of the first ones."""
+    voters = (*photos, *context)
+    if len(voters) < MIN_VOTERS:
+        return tuple(photos)
     try:
-        box = object_box(photos, margin=0.1)  # shadows may have cut a part from many masks
+        box = object_box(voters, margin=0.1)  # shadows may have cut a part from many masks
     except CameraError:  # cameras and masks disagree: no common space to vote in
-        return tuple(photos[:count])
+        return tuple(photos)
     with ThreadPoolExecutor(cpu_threads(), thread_name_prefix="photocast-labels") as pool:
-        labels = list(pool.map(_labels, photos))
-    masks = settle(labels[:count], labels, box)
+        labels = list(pool.map(_labels, voters))
+    masks = settle(labels[: len(photos)], labels, box)
     return tuple(
         replace(photo, mask=settled_coverage(photo.mask, label.labels, mask))
         for photo, label, mask in zip(photos, labels, masks, strict=False)

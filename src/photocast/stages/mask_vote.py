@@ -109,16 +109,23 @@ def _belongs(
 ) -> NDArray[np.bool_]:
     threads = cpu_threads()
     with ThreadPoolExecutor(threads, thread_name_prefix="photocast-vote") as pool:
-        parts = pool.map(
-            lambda part: _vote(witnesses, part, cell, strict=strict),
-            np.array_split(centres, 4 * threads),
-        )
+        if not strict:  # a coarse cell belongs if any part of it may
+            middle = centres.mean(axis=0) if len(centres) else np.zeros(3)
+            witnesses = list(pool.map(lambda w: _widened(w, middle, cell), witnesses))
+        parts = pool.map(lambda part: _vote(witnesses, part), np.array_split(centres, 4 * threads))
         return np.concatenate(list(parts))
 
 
-def _vote(
-    witnesses: Sequence[Labels], centres: Array, cell: float, *, strict: bool
-) -> NDArray[np.bool_]:
+def _widened(witness: Labels, middle: Array, cell: float) -> Labels:
+    """Labels that reach half a cell's diagonal further, as seen where the object is."""
+    depth = abs(float(witness.camera.project(middle[None])[1][0]))
+    reach = 0.87 * cell * witness.camera.fx / max(depth, 1e-12)
+    side = 2 * int(np.clip(np.ceil(reach), 0, 40)) + 1
+    wide = cv2.dilate(witness.labels, np.ones((side, side), np.uint8))
+    return Labels(witness.camera, np.asarray(wide, dtype=np.uint8))
+
+
+def _vote(witnesses: Sequence[Labels], centres: Array) -> NDArray[np.bool_]:
     against = np.zeros(len(centres), np.int32)
     sure = np.zeros(len(centres), np.int32)
     seen = np.zeros(len(centres), np.int32)
@@ -128,19 +135,14 @@ def _vote(
         height, width = witness.labels.shape
         x, y = np.floor(pixels).astype(np.int64).T
         visible = (depth > 0) & (x >= 0) & (y >= 0) & (x < width) & (y < height)
-        labels = witness.labels
-        if not len(alive):
-            break
-        if not strict:  # a coarse cell belongs if any part of it may
-            reach = 0.87 * cell * witness.camera.fx / abs(float(np.median(depth)))
-            side = 2 * int(np.clip(np.ceil(reach), 0, 40)) + 1
-            labels = cv2.dilate(labels, np.ones((side, side), np.uint8))
         label = np.full(len(alive), UNKNOWN, np.uint8)
-        label[visible] = labels[y[visible], x[visible]]
+        label[visible] = witness.labels[y[visible], x[visible]]
         seen[alive] += visible
         against[alive] += label == BACKGROUND
         sure[alive] += label == OBJECT
         alive = alive[against[alive] <= _ALLOWED]
+        if not len(alive):
+            break
     belongs = np.zeros(len(centres), np.bool_)
     belongs[alive] = sure[alive] >= np.maximum(2, _SUPPORT * seen[alive])
     return belongs

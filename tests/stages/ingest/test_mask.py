@@ -105,7 +105,8 @@ def test_shadows_are_settled_by_the_other_photos(cameras, draw, tmp_path):
 
 def test_context_photos_settle_the_masks_of_a_few(cameras, draw, tmp_path):
     views, truths = shaded_views(cameras, draw, tmp_path)
-    few = decode_photos(views[:4], mask_source="background", context=views[4:])
+    others = decode_photos(views[4:], mask_source="background")
+    few = decode_photos(views[:4], mask_source="background", context=others)
     assert [photo.name for photo in few] == ["v00", "v01", "v02", "v03"]
     for photo, truth in zip(few, truths, strict=False):
         assert iou(photo.mask > 127, truth) > 0.95
