@@ -313,6 +313,8 @@ class RefineConfig:
     """Times that every photo is visited; 0 leaves the mesh as it is."""
     batch: int = 8
     """Photos per step."""
+    supersample: int = 1
+    """Samples per pixel along each axis."""
     rate_base: float = 0.01
     """Optimiser step for the base colour meanwhile [square root of linear]."""
     rate_gloss: float = 0.01
@@ -327,7 +329,7 @@ class RefineConfig:
     """Order of the photos."""
 
     def __post_init__(self) -> None:
-        least = {"epochs": 0, "batch": 1, "rate": 0, "stiffness": 0, "smooth": 0}
+        least = {"epochs": 0, "batch": 1, "supersample": 1, "rate": 0, "stiffness": 0, "smooth": 0}
         for name, low in least.items():
             if (value := getattr(self, name)) < low:
                 raise ConfigError(f"refine.{name} = {value}: must be at least {low}.")

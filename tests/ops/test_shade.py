@@ -69,7 +69,7 @@ def run(function, leaves, fixed, device="cpu", **options):
     layout = Layout(
         *(getattr(layout, n).to(device) for n in ("faces", "uv_faces", "uvs", "tangents"))
     )
-    incident = Incident(light, opened.to(device), (0.1, 0.2, 0.3))
+    incident = Incident(light, opened.to(device), torch.tensor([[0.1, 0.2, 0.3]], device=device))
     material = (MipPyramid(base, sizes[0]), MipPyramid(gloss, sizes[1]))
     points = Points(face.to(device), bary, level.to(device), view.to(device))
     return function(layout, normals, incident, LobeStack(lobes), material, points, **options)

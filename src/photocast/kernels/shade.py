@@ -46,7 +46,9 @@ class Surface:
     uvs: wp.array[wp.vec2]
     light: wp.array2d[wp.vec3]  # vert, polynomial: weights of E / pi
     open: wp.array2d[wp.float32]  # vert, polynomial: share of a direction that is not occluded
-    glow: wp.vec3  # radiance of the object itself, where it occludes the mirror direction
+    glow: wp.array[
+        wp.vec3
+    ]  # one: radiance of the object itself, where it occludes the mirror direction
 
 
 @wp.struct
@@ -202,7 +204,7 @@ def shade_kernel(
     at = point_at(surface, material, lobes, samples, i)
     metallic = at.gloss[1]
     kept = (1.0 - metallic) * (1.0 - DIELECTRIC * at.table[0] - at.table[1])
-    incoming = at.seen * at.share + surface.glow * (1.0 - at.share)
+    incoming = at.seen * at.share + surface.glow[0] * (1.0 - at.share)
     specular = reflected(normal_reflectance(at.base, metallic), at.table)
     color[i] = wp.cw_mul(at.base, at.diffuse) * kept + wp.cw_mul(incoming, specular)
 
@@ -253,7 +255,7 @@ def shade_adjoint_kernel(
     b = at.table[1]
     base_share = 1.0 - DIELECTRIC * a - b
     f0 = normal_reflectance(at.base, metallic)
-    incoming = at.seen * at.share + surface.glow * (1.0 - at.share)
+    incoming = at.seen * at.share + surface.glow[0] * (1.0 - at.share)
     specular = reflected(f0, at.table)
 
     g_light = wp.cw_mul(g, at.base) * ((1.0 - metallic) * base_share)  # for E / pi

@@ -65,7 +65,7 @@ class Incident:
     """Weights of the polynomials of ``geometry.environment.harmonics`` in E / pi."""
     open: Float32[Tensor, "vert 9"]
     """The same for the share of each direction that is not occluded; carries no gradient."""
-    glow: tuple[float, float, float]
+    glow: Float32[Tensor, "1 3"]
     """Radiance of the object itself, seen where it occludes a mirror direction."""
 
 
@@ -235,7 +235,7 @@ def _structs(saved: tuple[Tensor, ...], fixed: _Fixed) -> list[Any]:
     surface.uvs = as_array(layout.uvs, wp.vec2)
     surface.light = as_array(light, wp.vec3)
     surface.open = as_array(fixed.incident.open)
-    surface.glow = wp.vec3(*fixed.incident.glow)
+    surface.glow = as_array(fixed.incident.glow, wp.vec3)
     material = Material()
     material.base, material.gloss = as_array(base, wp.vec4), as_array(gloss, wp.vec4)
     material.base_levels = as_array(_level_table(fixed.sizes[0], device), wp.vec3i)

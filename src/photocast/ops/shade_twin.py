@@ -43,7 +43,7 @@ def shade_twin(
     diffuse = (spread(incident.light, corners) * harmonics(normal)[..., None]).sum(1).clamp(min=0)
     share = (spread(incident.open, corners) * harmonics(mirror)).sum(1, keepdim=True)
     share = share.clamp(0, 1).detach()
-    glow = torch.tensor(incident.glow, dtype=kind)
+    glow = incident.glow.to(kind)
     incoming = _lobe(lobes, mirror, rough) * share + glow * (1 - share)
     a, b = _table(rough, cosine.detach().clamp(min=0.02)).unbind(-1)
     a, b = a[:, None], b[:, None]

@@ -20,10 +20,12 @@ from photocast.config import AppearanceConfig
 from photocast.data import Photo
 from photocast.deadline import part, walk
 from photocast.geometry.srgb import linear_from_srgb, srgb_from_linear
+from photocast.ops.recorded import Recorded
 from photocast.ops.shade import LOBES, Layout, Points, filter_lobes, shade
 from photocast.ops.texture import MipPyramid, mip_pyramid, texture
 from photocast.progress import Progress
 from photocast.stages.appearance_samples import CHUNK, Samples, gather
+from photocast.stages.cooled_adam import CooledAdam
 from photocast.stages.lit import face_points
 from photocast.stages.transport import Transport
 
@@ -95,6 +97,9 @@ class AppearanceFit:
         self._vertices, self._normals, self._layout = vertices, normals, layout
         self.samples = gather(surface, self._photos, self._config, self._progress)
         self.transport = Transport(vertices, normals, layout)
+        device = vertices.device
+        self._chunks = torch.zeros(self._batch // CHUNK, dtype=torch.int64, device=device)
+        self._error = torch.zeros((), device=device)
 
     @property
     def step_counts(self) -> list[int]:
@@ -148,55 +153,45 @@ class AppearanceFit:
 
     def _run_level(self, steps: int, span: tuple[int, int], progress: Progress) -> None:
         config, (done, total) = self._config, span
-        leaves = [self.base, self.gloss, self.light, self.gain, self.vignette]
-        for leaf in leaves:
-            leaf.requires_grad_()
-        rates = [config.rate_base, config.rate_gloss, config.rate_light, config.rate_exposure]
-        groups = [
-            {"params": [leaf], "lr": rate, "rate": rate}
-            for leaf, rate in zip(leaves, [*rates, config.rate_exposure], strict=True)
-        ]
-        optimizer = torch.optim.Adam(groups, betas=(0.9, 0.98), eps=1e-8, fused=True)
-        square = torch.zeros((), device=self.base.device)
+        leaves = (self.base, self.gloss, self.light, self.gain, self.vignette)
+        exposure = config.rate_exposure
+        rates = (config.rate_base, config.rate_gloss, config.rate_light, exposure, exposure)
+        adam = CooledAdam(list(zip(leaves, rates, strict=True)))
+        step = Recorded(lambda: self._step(adam), self.base.device)
         after = total - done - steps
-        for step, share in walk(progress, "appearance", steps, before=done, after=after):
-            if step % max(1, steps * len(config.epochs) // _BOUNCES) == 0:
-                self._bounce()
-            square = square + self._step(optimizer, (done + share * steps) / total)
-            if (step + 1) % 20 == 0 or step + 1 == steps:
-                mean = float(square) / (step % 20 + 1)
-                square.zero_()
-                psnr = -10 * math.log10(max(mean, 1e-9))
-                progress("appearance", done + step + 1, total, psnr=psnr)
-        for leaf in leaves:
-            leaf.requires_grad_(False)
+        with adam:
+            for index, share in walk(progress, "appearance", steps, before=done, after=after):
+                if index % max(1, steps * len(config.epochs) // _BOUNCES) == 0:
+                    self._bounce()
+                late = max(0.0, ((done + share * steps) / total - 0.4) / 0.6)
+                adam.cool.fill_(config.cool**late)
+                self._draw()
+                step()
+                if (index + 1) % 20 == 0 or index + 1 == steps:
+                    mean = float(self._error) / (index % 20 + 1)
+                    self._error.zero_()
+                    psnr = -10 * math.log10(max(mean, 1e-9))
+                    progress("appearance", done + index + 1, total, psnr=psnr)
 
-    def _step(self, optimizer: torch.optim.Optimizer, share: float) -> Tensor:
-        config = self._config
-        late = max(0.0, (share - 0.4) / 0.6)
-        cool = config.cool**late
-        for group in optimizer.param_groups:
-            group["lr"] = group["rate"] * cool
-        picked = self._draw()
+    def _draw(self) -> None:
+        chunks, count = self._chunks, len(self.samples) // CHUNK
+        torch.randint(0, count, chunks.shape, generator=self._random, out=chunks)
+
+    def _step(self, adam: CooledAdam) -> None:
+        """Learn from the samples that are drawn; in place, so it can be recorded."""
+        adam.forget()
+        picked = self.samples.pick(self._chunks)
         residual = srgb_from_linear(self._seen(picked).clamp(min=0)) - picked.color.float() / 255
         square = residual.square().sum(1)
-        scale = config.robust**2
+        scale = self._config.robust**2
         loss = ((square / scale + 1).sqrt() - 1) * scale * picked.weight
         loss.sum().backward()
-        optimizer.step()
-        optimizer.zero_grad()
+        adam.step()
         with torch.no_grad():
-            self.hold_maps(cool)
-            self._hold_light(cool)
+            self.hold_maps(adam.cool)
+            self._hold_light(adam.cool)
             seen = (picked.face >= 0).float()
-            return (square * seen).sum() / seen.sum().clamp(min=1) / 3
-
-    def _draw(self) -> Samples:
-        count = len(self.samples) // CHUNK
-        chunks = torch.randint(
-            0, count, (self._batch // CHUNK,), generator=self._random, device=self.base.device
-        )
-        return self.samples.pick(chunks)
+            self._error += (square * seen).sum() / seen.sum().clamp(min=1) / 3
 
     def _seen(self, picked: Samples) -> Tensor:
         environment = self.light.exp()
@@ -218,7 +213,7 @@ class AppearanceFit:
             light_every=light_every,
         )
 
-    def hold_maps(self, cool: float) -> None:
+    def hold_maps(self, cool: Tensor) -> None:
         """Keep texels where they have a meaning, and pull weakly on what photos leave open."""
         config = self._config
         self.base.clamp_(0.05, 1.0)
@@ -228,7 +223,7 @@ class AppearanceFit:
         self.gloss[..., 1].clamp_(0.0, 1.0)
         self.gloss[..., 2:].clamp_(-_MOST_BEND, _MOST_BEND)
 
-    def _hold_light(self, cool: float) -> None:
+    def _hold_light(self, cool: Tensor) -> None:
         config = self._config
         gray = self.light.mean(-1, keepdim=True)
         self.light.lerp_(gray.expand_as(self.light), config.gray_light * config.rate_light * cool)

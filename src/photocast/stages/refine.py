@@ -21,9 +21,11 @@ from photocast.geometry.smooth_normals import smooth_normals
 from photocast.geometry.srgb import srgb_from_linear
 from photocast.ops.antialias import antialias, edge_topology
 from photocast.ops.rasterize import rasterize
+from photocast.ops.recorded import Recorded
 from photocast.ops.shade import Layout, filter_lobes, seen_points, shade
 from photocast.progress import Progress
 from photocast.stages.appearance import AppearanceFit
+from photocast.stages.cooled_adam import CooledAdam
 from photocast.stages.refine_targets import Targets
 
 __all__ = ["refine"]
@@ -53,25 +55,31 @@ def refine(
     if not config.epochs:
         return vertices
     shape = _Shape(vertices, layout, fit, targets, config)
-    random = torch.Generator().manual_seed(config.seed)
-    count = len(targets.photo)
-    batch = min(config.batch, count)
-    order = torch.cat([torch.randperm(count, generator=random) for _ in range(config.epochs)])
-    batches = order[: len(order) // batch * batch].view(-1, batch).to(vertices.device)
-    square = torch.zeros((), device=vertices.device)
-    for step, share in walk(progress, "refine", len(batches)):
-        done = step + 1
-        cool = 1.0 - 0.9 * max(0.0, 2 * share - 1)  # from half way down to a tenth
-        square = square + shape.step(batches[step], cool)
-        if done % 10 == 0 or done == len(batches):
-            mean = float(square) / ((done - 1) % 10 + 1)
-            square.zero_()
-            progress("refine", done, len(batches), psnr=-10 * math.log10(max(mean, 1e-9)))
+    batches = _batches(len(targets.photo), config).to(vertices.device)
+    step = Recorded(shape.step, vertices.device)
+    with shape.adam:
+        for index, share in walk(progress, "refine", len(batches)):
+            shape.chosen.copy_(batches[index])
+            shape.adam.cool.fill_(1.0 - 0.9 * max(0.0, 2 * share - 1))  # from half way to a tenth
+            step()
+            done = index + 1
+            if done % 10 == 0 or done == len(batches):
+                mean = float(shape.error) / ((done - 1) % 10 + 1)
+                shape.error.zero_()
+                progress("refine", done, len(batches), psnr=-10 * math.log10(max(mean, 1e-9)))
     return shape.vertices()
 
 
+def _batches(count: int, config: RefineConfig) -> Tensor:
+    """Photos of each step, (step, batch); every photo comes once in an epoch."""
+    random = torch.Generator().manual_seed(config.seed)
+    batch = min(config.batch, count)
+    order = torch.cat([torch.randperm(count, generator=random) for _ in range(config.epochs)])
+    return order[: len(order) // batch * batch].view(-1, batch)
+
+
 class _Shape:
-    """Positions in edge lengths, with their optimiser."""
+    """Positions in edge lengths, with their optimiser. A step is in place: it can be recorded."""
 
     def __init__(
         self,
@@ -91,30 +99,31 @@ class _Shape:
         self.positions = start.clone().requires_grad_()
         self.momentum = torch.zeros_like(start)
         self.square = torch.zeros((), device=start.device)
-        self.count = 0
+        self.decay = torch.ones(2, device=start.device)  # of momentum and square; powers so far
+        self.decays = torch.tensor([0.9, 0.99], device=start.device)
+        self.error = torch.zeros((), device=start.device)
+        """Sum of the mean squared colour errors before each step."""
+        self.chosen = torch.zeros(
+            min(config.batch, len(targets.photo)), dtype=torch.int64, device=start.device
+        )
+        """Photos of the next step."""
         self.photo = torch.tensor(targets.photo, device=start.device)
         with torch.no_grad():
             environment = fit.light.exp()
             self.incident = fit.transport.incident(environment)
             self.lobes = filter_lobes(environment)
-        for leaf in (fit.base, fit.gloss):
-            leaf.requires_grad_()
-        groups = [
-            {"params": [leaf], "lr": rate, "rate": rate}
-            for leaf, rate in ((fit.base, config.rate_base), (fit.gloss, config.rate_gloss))
-        ]
-        self.maps = torch.optim.Adam(groups, betas=(0.9, 0.98), eps=1e-8, fused=True)
+        self.adam = CooledAdam([(fit.base, config.rate_base), (fit.gloss, config.rate_gloss)])
 
     def vertices(self) -> Tensor:
-        """Where they are now; the maps stop learning."""
-        for leaf in (self.fit.base, self.fit.gloss):
-            leaf.requires_grad_(False)
+        """Where they are now."""
         moved: Tensor = self.positions.detach() * self.scale + self.center
         return moved
 
-    def step(self, chosen: Tensor, cool: float) -> Tensor:
-        """One step on some photos; returns the mean squared colour error before."""
-        targets = self.targets
+    def step(self) -> None:
+        """One step on the chosen photos."""
+        targets, chosen = self.targets, self.chosen
+        self.adam.forget()
+        self.positions.grad = None
         truth = targets.rgba[chosen].float() / 255
         drawn = self._drawn(chosen)
         known = self._known(chosen)
@@ -122,20 +131,19 @@ class _Shape:
         difference = (drawn - torch.cat([straight * alpha, alpha], -1)) * known[..., None]
         loss = ((difference.square() + 1e-4).sqrt()).sum() / len(chosen)
         loss.backward()
-        self._move(cool)
-        for group in self.maps.param_groups:
-            group["lr"] = group["rate"] * cool
-        self.maps.step()
-        self.maps.zero_grad()
+        self._move()
+        self.adam.step()
         with torch.no_grad():
-            self.fit.hold_maps(cool)
-        return difference[..., :3].detach().square().mean()
+            self.fit.hold_maps(self.adam.cool)
+            self.error += difference[..., :3].square().mean()
 
     def _drawn(self, chosen: Tensor) -> Tensor:
-        layout = self.layout
+        """Premultiplied sRGB and coverage, each pixel a mean of its samples' light."""
+        layout, finer = self.layout, self.config.supersample
         world = self.positions * self.scale + self.center
         clip = transform_points(self.targets.clip_from_world[chosen], world).contiguous()
-        raster = rasterize(clip, layout.faces, self.targets.size)
+        height, width = self.targets.size
+        raster = rasterize(clip, layout.faces, (height * finer, width * finer))
         color = shade(
             layout,
             smooth_normals(world, layout.faces),
@@ -144,13 +152,16 @@ class _Shape:
             self.fit.material(),
             seen_points(raster, world, self.targets.center[chosen], layout),
         )
-        gain = self.fit.gain[self.photo[chosen]].exp()
-        color = color.view(*raster.face.shape, 3) * gain[:, None, None]
         covered = (raster.face >= 0)[..., None].float()
-        encoded = srgb_from_linear(color.clamp(0, 1.5))
-        return antialias(
-            torch.cat([encoded * covered, covered], -1), raster, clip, layout.faces, self.topology
+        light = color.view(*raster.face.shape, 3).clamp(0, 1.5) * covered
+        light = antialias(
+            torch.cat([light, covered], -1), raster, clip, layout.faces, self.topology
         )
+        light = light.view(-1, height, finer, width, finer, 4).mean((2, 4))
+        gain = self.fit.gain[self.photo[chosen]].exp()[:, None, None]
+        alpha = light[..., 3:]
+        straight = light[..., :3] * gain / alpha.clamp(min=1e-3)
+        return torch.cat([srgb_from_linear(straight) * alpha, alpha], -1)
 
     def _known(self, chosen: Tensor) -> Tensor:
         height, width = self.targets.size
@@ -160,17 +171,17 @@ class _Shape:
         return (rows & columns).float()
 
     @torch.no_grad()
-    def _move(self, cool: float) -> None:
-        self.count += 1
-        gradient, self.positions.grad = self.positions.grad, None
+    def _move(self) -> None:
+        gradient = self.positions.grad
         assert gradient is not None
         gradient = gradient + self.config.smooth * self.diffusion.roughness(self.positions)
         gradient = torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
         gradient = self.diffusion.smooth(gradient)
         self.momentum.mul_(0.9).add_(gradient, alpha=0.1)
         # one scale for all vertices: a vertex that nothing pulls must not start to tremble
-        size = torch.quantile(gradient.norm(dim=1)[:: max(1, len(gradient) // 65536)], 0.98)
+        size = torch.quantile(gradient.norm(dim=1)[:: max(1, len(gradient) // 8192)], 0.98)
         self.square.mul_(0.99).add_(size.square(), alpha=0.01)
-        scale = (self.square / (1 - 0.99**self.count)).sqrt().clamp(min=1e-12)
-        move = self.momentum / (1 - 0.9**self.count) / scale * (self.config.rate * cool)
-        self.positions -= move.clamp(-1.0, 1.0)
+        self.decay *= self.decays
+        scale = (self.square / (1 - self.decay[1])).sqrt().clamp(min=1e-12)
+        rate = self.config.rate * self.adam.cool
+        self.positions -= (self.momentum / (1 - self.decay[0]) / scale * rate).clamp(-1.0, 1.0)

@@ -66,16 +66,15 @@ class Transport:
         full = torch.zeros_like(hidden)
         full[:, 0] = self._basis[:, 0].sum()
         self.open = (full - hidden) * torch.tensor(VISIBILITY_WEIGHTS, device=device)
-        self._bounced: Tensor | None = None
-        self._glow = (0.0, 0.0, 0.0)
+        # written in place: recorded steps go on reading them
+        self._bounced = torch.zeros((len(vertices), 9, 3), device=device)
+        self._glow = torch.zeros((1, 3), device=device)
 
     def incident(self, environment: Float32[Tensor, "h w 3"]) -> Incident:
         """Light at the vertices; gradient reaches the environment."""
         few = self._pool @ environment.reshape(-1, 3)  # way 3
         factors = (self._basis[:, :, None] * few[:, None]).flatten(1)  # way 27
-        light = (self._sky @ factors).view(-1, 9, 3)
-        if self._bounced is not None:
-            light = light + self._bounced
+        light = (self._sky @ factors).view(-1, 9, 3) + self._bounced
         return Incident(light * self._cosine[:, None], self.open, self._glow)
 
     @torch.no_grad()
@@ -90,11 +89,9 @@ class Transport:
         corners = vertices[layout.faces.long()]
         cross = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
         areas = cross.norm(dim=1)
-        pieces = []
-        for hits in self._hits.split(_CHUNK):
+        for hits, bounced in zip(
+            self._hits.split(_CHUNK), self._bounced.split(_CHUNK), strict=True
+        ):
             seen = radiance[hits.clamp(min=0).long()] * (hits >= 0)[..., None]
-            pieces.append(torch.einsum("vwc,wk->vkc", seen, self._basis))
-        self._bounced = torch.cat(pieces)
-        mean = (radiance * areas[:, None]).sum(0) / areas.sum().clamp(min=1e-12)
-        red, green, blue = mean.tolist()
-        self._glow = (red, green, blue)
+            bounced.copy_(torch.einsum("vwc,wk->vkc", seen, self._basis))
+        self._glow.copy_((radiance * areas[:, None]).sum(0) / areas.sum().clamp(min=1e-12))
