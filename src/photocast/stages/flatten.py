@@ -20,7 +20,7 @@ from photocast.geometry.face_pairs import pieces
 from photocast.ops.texels import hidden_triangles
 from photocast.stages.charts import Surface, chart_normals, recount
 
-__all__ = ["Flat", "flatten", "hidden_faces", "lay_out", "set_apart"]
+__all__ = ["Flat", "flatten", "flatten_again", "hidden_faces", "lay_out"]
 
 _MIN_SHARE = 0.08
 """Least share of its area in space that a face must keep in the plane."""
@@ -86,10 +86,41 @@ def flatten(
         spoilt = np.isin(flat.chart, flat.chart[bad])
         done.append((rest[~spoilt], _subset(flat, ~spoilt)))
         bad = bad | (spoilt & (attempt >= 2 * _PATIENCE))
-        chart = recount(set_apart(flat.chart, bad, part, alone=attempt >= _PATIENCE)[spoilt])
+        chart = recount(_set_apart(flat.chart, bad, part, alone=attempt >= _PATIENCE)[spoilt])
         rest, attempt = rest[spoilt], attempt + 1
     flat = _gathered(done)
     return replace(flat, points=_turn(flat.points, flat.owner))
+
+
+def flatten_again(
+    flat: Flat,
+    bad: NDArray[np.bool_],
+    whole: tuple[NDArray[np.float64], NDArray[np.int32], Surface],
+    texel: float,
+    *,
+    alone: bool,
+    device: torch.device = _CPU,
+) -> Flat:
+    """Take faces out of their charts and flatten what that touches anew.
+
+    Args:
+        flat: As :func:`flatten` made it.
+        bad: Faces that cannot stay where they are (f,).
+        whole: Vertices, faces and surface, as given to :func:`flatten`.
+        texel: As there.
+        alone: Give each bad face a chart of its own, rather than one per patch.
+        device: As there.
+
+    Returns:
+        All charts; those without a bad face are as before.
+    """
+    vertices, faces, surface = whole
+    spoilt = np.isin(flat.chart, flat.chart[bad])
+    rest = np.flatnonzero(spoilt)
+    part = surface.part(rest)
+    chart = _set_apart(recount(flat.chart[rest]), bad[rest], part, alone=alone)
+    new = flatten(vertices, faces[rest], part, chart, texel, device=device)
+    return _gathered([(np.flatnonzero(~spoilt), _subset(flat, ~spoilt)), (rest, new)])
 
 
 def _hidden_at_rest(flat: Flat, texel: float, device: torch.device) -> NDArray[np.bool_]:
@@ -127,7 +158,7 @@ def _gathered(parts: list[tuple[NDArray[np.int64], Flat]]) -> Flat:
     )
 
 
-def set_apart(
+def _set_apart(
     chart: NDArray[np.int64], bad: NDArray[np.bool_], mesh: Surface, *, alone: bool
 ) -> NDArray[np.int64]:
     """Move faces out of their charts, into patches or into a chart for each."""

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from photocast.config import UnwrapConfig
 from photocast.data import Mesh
 from photocast.progress import Progress, silent
-from photocast.stages.charts import Surface, chart_labels, surface
-from photocast.stages.flatten import Flat, flatten, hidden_faces, set_apart
+from photocast.stages.charts import chart_labels, surface
+from photocast.stages.flatten import Flat, flatten, flatten_again, hidden_faces
 from photocast.stages.pack import Packing, pack
 
 __all__ = ["unwrap"]
@@ -64,12 +64,13 @@ def unwrap(
     progress("unwrap", 1, 3)
     device = device or torch.device("cpu")
 
-    def flat_of(chart: NDArray[np.int64]) -> Flat:
-        return flatten(vertices, mesh.faces, faces, chart, texel, device=device)
+    def mend(flat: Flat, bad: NDArray[np.bool_], alone: bool) -> Flat:
+        whole = vertices, mesh.faces, faces
+        return flatten_again(flat, bad, whole, texel, alone=alone, device=device)
 
-    flat = flat_of(chart)
+    flat = flatten(vertices, mesh.faces, faces, chart, texel, device=device)
     progress("unwrap", 2, 3)
-    flat, packing = _packed(flat, flat_of, faces, config, device)
+    flat, packing = _packed(flat, mend, config, device)
     uvs, uv_faces = _uvs(flat, packing, config.size)
     used = float(faces.areas.sum() * packing.scale**2 / config.size**2)
     progress("unwrap", 3, 3, charts=flat.count, used=used)
@@ -86,8 +87,7 @@ def _unit_vertices(mesh: Mesh) -> NDArray[np.float64]:
 
 def _packed(
     flat: Flat,
-    flat_of: Callable[[NDArray[np.int64]], Flat],
-    faces: Surface,
+    mend: Callable[[Flat, NDArray[np.bool_], bool], Flat],
     config: UnwrapConfig,
     device: torch.device,
 ) -> tuple[Flat, Packing]:
@@ -98,7 +98,7 @@ def _packed(
         bad = _collisions(flat, packing, config.size, device)
         if not bad.any():
             break
-        flat = flat_of(set_apart(flat.chart, bad, faces, alone=attempt > 1))
+        flat = mend(flat, bad, attempt > 1)
         most = packing.scale
     return flat, packing
 
