@@ -561,14 +561,18 @@ def optimize_preset(
     }[name]
     volume = replace(volume, carve=replace(volume.carve, seed=seed))
     faces = {"draft": 60_000, "standard": 200_000, "high": 500_000}[name]
-    epochs = {"draft": 3, "standard": 20, "high": 40}[name]
+    refine = {
+        "draft": RefineConfig(epochs=3, seed=seed),
+        "standard": RefineConfig(epochs=60, supersample=2, seed=seed),
+        "high": RefineConfig(epochs=100, supersample=2, seed=seed),
+    }[name]
     texture = {"draft": 1024, "standard": 2048, "high": 4096}[name]
     chosen = OptimizeConfig(
         appearance=_appearance_preset(name, texture, seed),
         poses=PoseConfig(mode=poses),
         volume=volume,
         mesh=MeshConfig(face_count=faces),
-        refine=RefineConfig(epochs=epochs, seed=seed),
+        refine=refine,
         device=device,
     )
     return _lighter(chosen) if device == "cpu" and name == "standard" else chosen
@@ -592,7 +596,7 @@ def _lighter(config: OptimizeConfig) -> OptimizeConfig:
             carve=replace(config.volume.carve, steps=250),
         ),
         mesh=replace(config.mesh, face_count=80_000),
-        refine=replace(config.refine, epochs=4),
+        refine=replace(config.refine, epochs=4, supersample=1),
         appearance=replace(
             config.appearance, epochs=(1.5, 2.0, 4.0), min_steps=30, samples_per_step=65_536
         ),

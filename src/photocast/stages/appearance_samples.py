@@ -6,23 +6,25 @@ A pixel counts if it lies well inside the object, sees one surface only and not 
 mixes foreground and background is left out rather than painted on.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
 from jaxtyping import Float32, Int32, UInt8
+from numpy.typing import NDArray
 from torch import Tensor
 
 from photocast.config import AppearanceConfig
 from photocast.data import Camera, Photo
+from photocast.geometry.projection import transform_points
 from photocast.ops.interpolate import interpolate
 from photocast.ops.rasterize import rasterize
 from photocast.ops.shade import Layout, Points, footprint
 from photocast.progress import Progress
 from photocast.stages.seen_pixels import (
     box_corners,
-    clip_space,
+    clip_from_world,
     cosines,
     cropped,
     depth_jumps,
@@ -35,6 +37,8 @@ CHUNK = 64
 """Samples that stay together when they are drawn at random: they lie side by side."""
 _INSIDE = 250
 """Mask values from here on are wholly object."""
+_TOGETHER = 1 << 22
+"""Pixels drawn at a time; each takes about 200 bytes."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,15 +88,63 @@ def gather(
         surface: Vertices, unit normals per vertex, and the layout.
         photos: With their cameras.
         config: Which pixels to leave out.
-        progress: Called per photo.
+        progress: Called every few photos.
     """
     step, corners = _thinning(photos, config.max_samples), box_corners(surface[0])
+    cuts = [_Cut(i, photo, *cropped(photo.camera, corners)) for i, photo in enumerate(photos)]
     parts = []
-    for index, photo in enumerate(photos):
-        cut = cropped(photo.camera, corners)
-        parts.append(_samples_of(surface, photo, cut, config, (index, step)))
-        progress("samples", index + 1, len(photos))
+    for group in _groups(cuts):
+        parts.append(_samples_of(surface, _Batch(group, corners), config, step))
+        progress("samples", group[-1].number + 1, len(photos))
     return Samples(*(torch.cat([getattr(p, f.name) for p in parts]) for f in fields(Samples)))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cut:
+    """The part of a photo that can show the object."""
+
+    number: int
+    photo: Photo
+    left: int
+    top: int
+    camera: Camera
+
+
+def _groups(cuts: Sequence[_Cut]) -> Iterator[list[_Cut]]:
+    """Neighbours that are drawn together, as many as fit."""
+    group: list[_Cut] = []
+    for cut in cuts:
+        height = max(c.camera.height for c in (*group, cut))
+        width = max(c.camera.width for c in (*group, cut))
+        if group and (len(group) + 1) * height * width > _TOGETHER:
+            yield group
+            group = []
+        group.append(cut)
+    if group:
+        yield group
+
+
+class _Batch:
+    """Cuts of one size, filled up to the right and below with what nobody knows."""
+
+    def __init__(self, cuts: Sequence[_Cut], corners: NDArray[np.float64]) -> None:
+        self.size = (max(c.camera.height for c in cuts), max(c.camera.width for c in cuts))
+        self.numbers = np.array([cut.number for cut in cuts], np.int32)
+        self.rgba = np.zeros((len(cuts), *self.size, 4), np.uint8)
+        for rgba, cut in zip(self.rgba, cuts, strict=True):
+            height, width = cut.camera.height, cut.camera.width
+            part = slice(cut.top, cut.top + height), slice(cut.left, cut.left + width)
+            rgba[:height, :width, :3] = cut.photo.rgb[part]
+            rgba[:height, :width, 3] = 255 if cut.photo.mask is None else cut.photo.mask[part]
+        cameras = [replace(c.camera, height=self.size[0], width=self.size[1]) for c in cuts]
+        self.clip_from_world = np.stack([clip_from_world(c, corners) for c in cameras])
+        self.centers = np.stack([camera.center for camera in cameras])
+        self.forward = np.stack([camera.camera_from_world[2, :3] for camera in cameras])
+        self.focal = np.array([min(camera.fx, camera.fy) for camera in cameras])
+        self.middle = np.array([[camera.cx, camera.cy] for camera in cameras])
+        sizes = [(c.photo.camera.width, c.photo.camera.height) for c in cuts]
+        self.corner = np.array([0.25 * (w * w + h * h) for w, h in sizes])
+        """Squared distance of the photo's corner from its middle."""
 
 
 def _thinning(photos: Sequence[Photo], most: int) -> int:
@@ -105,48 +157,47 @@ def _thinning(photos: Sequence[Photo], most: int) -> int:
 
 
 def _samples_of(
-    surface: tuple[Tensor, Tensor, Layout],
-    photo: Photo,
-    cut: tuple[int, int, Camera],
-    config: AppearanceConfig,
-    numbers: tuple[int, int],
+    surface: tuple[Tensor, Tensor, Layout], batch: _Batch, config: AppearanceConfig, step: int
 ) -> Samples:
     vertices, normals, layout = surface
     device = vertices.device
-    left, top, camera = cut
-    part = slice(top, top + camera.height), slice(left, left + camera.width)
-    pose = torch.tensor(camera.camera_from_world, device=device)
-    local = vertices.double() @ pose[:3, :3].T + pose[:3, 3]
-    raster = rasterize(clip_space(local, camera), layout.faces, (camera.height, camera.width))
-    turn = pose[:3, :3].T.float()
-    seen = interpolate(torch.cat([local.float(), normals @ turn], 1), raster, layout.faces)[0]
-    outside = raster.face[0] < 0
-    if photo.mask is not None:
-        mask = np.ascontiguousarray(photo.mask[part])
-        outside |= torch.from_numpy(mask).to(device) < _INSIDE
+
+    def put(array: NDArray[np.generic]) -> Tensor:
+        plain = array.astype(np.float32) if array.dtype == np.float64 else array
+        return torch.from_numpy(plain).to(device)
+
+    matrices = torch.from_numpy(batch.clip_from_world).to(device)
+    raster = rasterize(
+        transform_points(matrices, vertices.double()).float(), layout.faces, batch.size
+    )
+    # Relative to the object: far from the origin, float32 would be too coarse between vertices.
+    middle = vertices.double().mean(0)
+    local = (vertices.double() - middle).float()
+    seen = interpolate(torch.cat([local, normals], 1), raster, layout.faces)
+    centers = (torch.from_numpy(batch.centers).to(device) - middle).float()
+    seen[..., :3] -= centers[:, None, None]
+    depth = (seen[..., :3] * put(batch.forward)[:, None, None]).sum(-1)
+    hit, rgba, cosine = raster.face >= 0, put(batch.rgba), cosines(seen)
+    outside = ~hit | (rgba[..., 3] < _INSIDE)
     # Next to an edge photos mix two things. Thin parts are all edge, so such pixels count a little.
-    jumps = depth_jumps(seen[..., 2], raster.face[0] >= 0, seen, camera)
+    jumps = depth_jumps(depth, hit, seen, put(batch.focal)[:, None, None])
     mixed = grown(outside | jumps, config.edge).flatten()
-    index = torch.nonzero(~outside.flatten())[:, 0]
-    cosine = cosines(seen.flatten(0, 1)[index])
-    keep = cosine > config.min_cosine
-    index, cosine = index[keep][:: numbers[1]], cosine[keep][:: numbers[1]]
-    rgb = torch.from_numpy(np.ascontiguousarray(photo.rgb[part])).to(device).flatten(0, 1)
-    face = raster.face[0].flatten()[index]
-    place = seen.flatten(0, 1)[index, :3]
-    middle = torch.tensor([camera.cx, camera.cy], device=device)
-    pixel = torch.stack([index % camera.width, index // camera.width], 1) + 0.5 - middle
-    corner = 0.25 * (photo.camera.width**2 + photo.camera.height**2)
+    height, width = batch.size
+    index = torch.nonzero((~outside & (cosine > config.min_cosine)).flatten())[::step, 0]
+    view, cosine = index // (height * width), cosine.flatten()[index]
+    face = raster.face.flatten()[index]
+    pixel = torch.stack([index % width, index // width % height], 1) + 0.5
+    radius2 = (pixel - put(batch.middle)[view]).square().sum(1) / put(batch.corner)[view]
     return Samples(
         *_filled(
             face,
-            raster.bary[0].flatten(0, 1)[index],
-            footprint(raster.bary_da[0].flatten(0, 1)[index], face, layout),
-            -torch.nn.functional.normalize(place, dim=1) @ turn.T,
-            rgb[index],
+            raster.bary.flatten(0, 2)[index],
+            footprint(raster.bary_da.flatten(0, 2)[index], face, layout),
+            -torch.nn.functional.normalize(seen.flatten(0, 2)[index, :3], dim=1),
+            rgba.flatten(0, 2)[index, :3],
             cosine.pow(config.cosine_power) * torch.where(mixed[index], config.edge_weight, 1.0),
-            torch.full_like(face, numbers[0]),
-            pixel.square().sum(1) / corner,
+            put(batch.numbers)[view],
+            radius2,
         )
     )
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from photocast.data import Camera
-from photocast.geometry.projection import clip_from_camera, transform_points
+from photocast.geometry.projection import clip_from_camera
 
-__all__ = ["box_corners", "clip_space", "cosines", "cropped", "depth_jumps", "grown"]
+__all__ = ["box_corners", "clip_from_world", "cosines", "cropped", "depth_jumps", "grown"]
 
 _JUMP = 3.0
 """Depth steps above this many times what the slope explains are occlusion edges."""
@@ -53,42 +53,54 @@ def cropped(camera: Camera, points: NDArray[np.float64]) -> tuple[int, int, Came
     return left, top, part
 
 
-def clip_space(local: Tensor, camera: Camera) -> Tensor:
-    """Camera-space vertices (v, 3) as clip coordinates (1, v, 4), with planes just around them."""
-    low, high = (local[:, 2].amin().item(), local[:, 2].amax().item())
-    span = max(float((local.amax(0) - local.amin(0)).norm()), 1e-30)
-    near = max(low - 0.01 * span, 1e-3 * span)
+def clip_from_world(camera: Camera, points: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Projection (4, 4) with planes just around points of the world, or just before the camera."""
+    depth = points @ camera.camera_from_world[2, :3] + camera.camera_from_world[2, 3]
+    span = max(float(np.linalg.norm(np.ptp(points, axis=0))), 1e-30)
+    near = max(float(depth.min()) - 0.01 * span, 1e-3 * span)
     matrix = clip_from_camera(
         size=(camera.height, camera.width),
         focal=(camera.fx, camera.fy),
         principal=(camera.cx, camera.cy),
         near=near,
-        far=max(high, near) + 0.01 * span,
+        far=max(float(depth.max()), near) + 0.01 * span,
     )
-    return transform_points(matrix[None].to(local.device), local).float()
+    projection: NDArray[np.float64] = matrix.numpy() @ camera.camera_from_world
+    return projection
 
 
 def cosines(seen: Tensor) -> Tensor:
-    """Between normal and way to the camera; negative for backs. ``seen`` is place and normal."""
+    """Between the normal and the way to the camera; negative for backs.
+
+    Args:
+        seen: Way from the camera and normal, (..., 6).
+    """
     place, normal = seen[..., :3], seen[..., 3:]
     scale = (place.square().sum(-1) * normal.square().sum(-1)).clamp(min=1e-30).sqrt()
     cosine: Tensor = -(place * normal).sum(-1) / scale
     return cosine
 
 
-def depth_jumps(depth: Tensor, hit: Tensor, seen: Tensor, camera: Camera) -> Tensor:
-    """Pixels next to one whose depth the slope of the surface does not explain."""
+def depth_jumps(depth: Tensor, hit: Tensor, seen: Tensor, focal: Tensor | float) -> Tensor:
+    """Pixels next to one whose depth the slope of the surface does not explain.
+
+    Args:
+        depth: Along the optical axis, (..., h, w).
+        hit: Where there is a surface.
+        seen: Way from the camera and normal, (..., h, w, 6).
+        focal: Focal length [px].
+    """
     far = _widest(torch.where(hit, depth, -torch.inf))
     near = -_widest(torch.where(hit, -depth, -torch.inf))
     cosine = cosines(seen).abs().clamp(_FLATTEST, 1)
     slope = (1 - cosine * cosine).sqrt() / cosine
-    pixel = depth / min(camera.fx, camera.fy)
+    pixel = depth / focal
     return hit & (far - near > _JUMP * pixel * (1 + 2 * slope))
 
 
 def _widest(image: Tensor) -> Tensor:
-    """Greatest value in each 3x3 neighbourhood."""
-    for axis in (0, 1):
+    """Greatest value in each 3x3 neighbourhood of the last two axes."""
+    for axis in (-2, -1):
         size = image.shape[axis]
         if size > 1:
             wide = image.clone()
