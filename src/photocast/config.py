@@ -377,6 +377,8 @@ class AppearanceConfig:
     """Pixels compared in one step, at most."""
     min_steps: int = 60
     """Fewest steps at each size."""
+    light_steps: int = 60
+    """Steps at first in which the light alone is found, on an object of one colour."""
     rate_base: float = 0.03
     """Optimiser step for the base colour [square root of linear]."""
     rate_gloss: float = 0.02
@@ -416,6 +418,7 @@ class AppearanceConfig:
             "levels": (1, 14),
             "samples_per_step": (64, 2**24),
             "min_steps": (0, 10**6),
+            "light_steps": (0, 10**6),
             "min_cosine": (0.0, 0.99),
             "cosine_power": (0.0, 16.0),
             "edge": (0, 16),

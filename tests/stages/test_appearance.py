@@ -235,3 +235,31 @@ def test_texels_that_no_photo_shows_have_no_trust(painted, photograph_lit, uneve
     facing = np.sin(u)  # z of the surface at the equator
     equator = trust[len(trust) // 2].numpy()
     assert equator[facing < -0.5].max() < 1e-4 * np.median(equator[facing > 0.8])
+
+
+def test_a_lamp_on_one_side_is_not_painted_onto_the_base_colour(
+    painted, photograph_lit, uneven_light
+):
+    gray = replace(
+        painted, material=replace(painted.material, base_color=np.full((4, 4, 3), 0.5, np.float32))
+    )
+    photos = photograph_lit(gray, uneven_light)
+
+    def unevenness(**changes):
+        found = fit(gray, photos, rate_light=0.03, **changes).found()
+        known = found.trust > 0.2 * found.trust[found.trust > 0].median()
+        paint = found.base.mean(-1)[known]
+        return float(paint.std() / paint.mean())
+
+    first = unevenness()
+    assert first < 0.12
+    assert first < 0.7 * unevenness(light_steps=0)
+
+
+def test_the_lightest_paint_is_taken_for_a_light_one(painted, photograph_lit, uneven_light):
+    # Nothing in the photos tells a lamp twice as bright from paint twice as light.
+    bright = photograph_lit(painted, Light(0.5 * uneven_light.environment))
+    found = fit(painted, bright).found()
+    known = found.trust > 0.2 * found.trust[found.trust > 0].median()
+    lightest = float(torch.quantile(found.base.amax(-1)[known], 0.9))
+    assert 0.65 < lightest < 1.0

@@ -32,11 +32,14 @@ from photocast.stages.transport import Transport
 __all__ = ["Appearance", "AppearanceFit"]
 
 _BASE_CEILING = 0.8
-"""Base colour of the brightest things, before anything is known."""
+"""Base colour of the lightest paint in its lightest channel, linear, as of fresh white: nothing in
+photos tells paint twice as light from light twice as strong."""
+_LIGHTEST = 0.9  # quantile of what the paint seems to be; beyond it lie highlights and noise
 _ROUGH = 0.6
 _LEAST_ROUGH, _MOST_BEND = 0.12, 0.6
 _LIGHT_EVERY = 8
 _BOUNCES = 6
+_LIGHT_BOUNCE = 20  # steps between bounces while the light is found alone
 _GAIN_DECAY = 0.001  # per step: what the material explains is not the exposure's
 
 
@@ -122,6 +125,8 @@ class AppearanceFit:
         """
         progress = part(self._progress, share)
         total, done = sum(self.step_counts), sum(self.step_counts[:first])
+        if first == 0:
+            self._light_first()
         left = sum(self.step_counts[first:stop])
         for size, steps in list(zip(self._sizes, self.step_counts, strict=True))[first:stop]:
             self._grow(size)
@@ -173,15 +178,51 @@ class AppearanceFit:
                     psnr = -10 * math.log10(max(mean, 1e-9))
                     progress("appearance", done + index + 1, total, psnr=psnr)
 
+    def _light_first(self) -> None:
+        """Let the light explain what it can while all paint is the same.
+
+        Where the light comes from shows on all of the object, paint only here and there. Found
+        together from the start, each texel's paint would learn its share of the light faster than
+        the light does: sides that lie in shadow would be painted dark.
+        """
+        adam = CooledAdam([(self.light, self._config.rate_light)])
+        chunks = self._chunks
+        self._chunks = chunks[: max(1, len(chunks) // _LIGHT_EVERY)].clone()
+        step = Recorded(lambda: self._step(adam, 1), self.base.device)
+        with adam:
+            for index in range(self._config.light_steps):
+                if index and index % _LIGHT_BOUNCE == 0:
+                    self._bounce()  # or light that the object throws on itself counts as the sky's
+                self._draw()
+                step()
+        self._set_level()
+        self._chunks = chunks
+        self._error.zero_()
+
+    @torch.no_grad()
+    def _set_level(self) -> None:
+        """Share brightness between light and paint: take the lightest paint for a light one."""
+        picked = self.samples.pick(self._chunks)
+        photo = linear_from_srgb(picked.color.float() / 255)
+        paint = self.base[0, 0].square() * photo / self._seen(picked, 1).clamp(min=1e-6)
+        told = picked.face >= 0
+        if not told.any():
+            return
+        lightest = torch.quantile(paint.amax(1)[told], _LIGHTEST)
+        share = _BASE_CEILING / lightest.clamp(min=1e-3)
+        self.base.mul_(share.sqrt()).clamp_(0.05, 1.0)
+        self.light.sub_(share.log())
+
     def _draw(self) -> None:
         chunks, count = self._chunks, len(self.samples) // CHUNK
         torch.randint(0, count, chunks.shape, generator=self._random, out=chunks)
 
-    def _step(self, adam: CooledAdam) -> None:
+    def _step(self, adam: CooledAdam, light_every: int = _LIGHT_EVERY) -> None:
         """Learn from the samples that are drawn; in place, so it can be recorded."""
         adam.forget()
         picked = self.samples.pick(self._chunks)
-        residual = srgb_from_linear(self._seen(picked).clamp(min=0)) - picked.color.float() / 255
+        seen = self._seen(picked, light_every).clamp(min=0)
+        residual = srgb_from_linear(seen) - picked.color.float() / 255
         square = residual.square().sum(1)
         scale = self._config.robust**2
         loss = ((square / scale + 1).sqrt() - 1) * scale * picked.weight
@@ -190,12 +231,12 @@ class AppearanceFit:
         with torch.no_grad():
             self.hold_maps(adam.cool)
             self._hold_light(adam.cool)
-            seen = (picked.face >= 0).float()
-            self._error += (square * seen).sum() / seen.sum().clamp(min=1) / 3
+            real = (picked.face >= 0).float()
+            self._error += (square * real).sum() / real.sum().clamp(min=1) / 3
 
-    def _seen(self, picked: Samples) -> Tensor:
+    def _seen(self, picked: Samples, light_every: int) -> Tensor:
         environment = self.light.exp()
-        color = self.shaded(picked.points(), environment, _LIGHT_EVERY)
+        color = self.shaded(picked.points(), environment, light_every)
         if self._config.exposure == "on":
             dark = 1 + self.vignette * picked.radius2[:, None]
             color = color * self.gain[picked.photo.long()].exp() * dark
