@@ -67,8 +67,11 @@ class Mesh:
                 )
             if limit is None:
                 if not np.isfinite(array).all():
+                    bad = int((~np.isfinite(array)).any(axis=1).sum())
                     raise MeshError(
-                        f"mesh.{name} has NaN or infinite numbers.", code="mesh.not_finite"
+                        f"{bad:,} of {len(array):,} rows of mesh.{name} have NaN or infinite "
+                        "numbers. Repair them in a mesh editor.",
+                        code="mesh.not_finite",
                     )
             elif array.size and not (array.min() >= 0 and array.max() < limit):
                 raise MeshError(
