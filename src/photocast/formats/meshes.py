@@ -7,7 +7,8 @@ whose rotation turns the world's up to +Y, as glTF viewers expect; ``load_mesh``
 rotation, so what was saved comes back. The nodes of anybody else's GLB are all applied.
 
 Vertices at equal positions are merged on loading: topology is that of the surface, and unused
-vertices of a GLB with UVs are gone.
+vertices of a GLB with UVs are gone. Nothing outside the folder of a file is read, and what a file
+may ask for is bounded; see ``limits`` and docs/formats.md.
 """
 
 from collections.abc import Callable
@@ -18,8 +19,9 @@ from numpy.typing import NDArray
 
 from photocast.data import Mesh
 from photocast.errors import MeshError
-from photocast.formats.glb_read import read_glb
-from photocast.formats.glb_write import write_glb
+from photocast.formats.glb_read import read_glb, read_gltf
+from photocast.formats.glb_write import write_glb, write_gltf
+from photocast.formats.limits import read_bytes, refuse_archive
 from photocast.formats.obj import read_obj, write_obj
 from photocast.formats.ply import read_ply, write_ply
 from photocast.formats.seams import weld
@@ -28,7 +30,8 @@ from photocast.formats.stl import read_stl, write_stl
 __all__ = ["MESH_SUFFIXES", "load_mesh", "mesh_files", "require_mesh_file", "save_mesh"]
 
 _READERS: dict[str, Callable[[bytes, Path], Mesh]] = {
-    ".glb": lambda data, folder: read_glb(data),
+    ".glb": read_glb,
+    ".gltf": read_gltf,
     ".obj": read_obj,
     ".ply": lambda data, folder: read_ply(data),
     ".stl": lambda data, folder: read_stl(data),
@@ -55,21 +58,17 @@ def load_mesh(path: Path) -> Mesh:
     """Read a mesh, in the capture's frame, with equal positions welded.
 
     Args:
-        path: A ``.glb``, ``.obj``, ``.ply`` or ``.stl`` file. Polygons become triangles.
+        path: A ``.glb``, ``.gltf``, ``.obj``, ``.ply`` or ``.stl`` file. Polygons become triangles.
 
     Raises:
         MeshError: The file is missing, damaged, empty or has no triangles.
     """
     reader = _READERS[_suffix(path)]
     try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise MeshError(
-            f"{path} cannot be read ({error.strerror}). Check the path.", code="mesh.missing"
-        ) from error
-    try:
+        data = read_bytes(path)
         if not data:
             raise MeshError("the file is empty (0 bytes). Export it again.", code="mesh.empty")
+        refuse_archive(data)
         mesh = reader(data, path.parent)
         if not len(mesh.faces):
             raise MeshError(
@@ -80,10 +79,15 @@ def load_mesh(path: Path) -> Mesh:
         return weld(mesh)
     except MeshError as error:
         raise MeshError(f"{path}: {error}", code=error.code) from error
+    except MemoryError as error:
+        raise MeshError(
+            f"{path}: it needs more memory than there is. Simplify or split the mesh first.",
+            code="mesh.too_large",
+        ) from error
 
 
 def save_mesh(path: Path, mesh: Mesh, *, up: NDArray[np.floating] | None = None) -> None:
-    """Write a mesh; an OBJ also writes its ``.mtl`` and texture beside it.
+    """Write a mesh; an OBJ or glTF also writes its companions beside it.
 
     Args:
         path: The suffix chooses the format; the folder must exist.
@@ -103,6 +107,8 @@ def mesh_files(
     """Encode a mesh as the files of one format, by file name; see :func:`save_mesh`."""
     if suffix == ".glb":
         return {f"{stem}.glb": write_glb(mesh, up=up)}
+    if suffix == ".gltf":
+        return write_gltf(mesh, stem=stem, up=up)
     if suffix == ".obj":
         return write_obj(mesh, stem=stem)
     return {f"{stem}{suffix}": write_ply(mesh) if suffix == ".ply" else write_stl(mesh)}
