@@ -84,7 +84,7 @@ def load_cameras(path: Path) -> CameraFile:
         cameras = {view["name"]: _decoded(view) for view in document["views"]}
         up = np.asarray(document["up"], dtype=np.float64).reshape(3)
         lens = _decoded_lens(document.get("lens", {}))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise CameraError(
             f"{path} lacks or misspells {error}. Reconstruct again to rewrite it.",
             code="camera.damaged",

@@ -82,7 +82,7 @@ def read_bytes(path: Path, *, most: int = MAX_FILE_BYTES) -> bytes:
                 code="mesh.too_large",
             )
         with path.open("rb") as file:
-            return file.read(most)
+            return file.read(found.st_size)
     except OSError as error:
         raise MeshError(
             f"it cannot be read ({error.strerror}). Check the path.", code="mesh.missing"

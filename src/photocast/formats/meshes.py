@@ -69,7 +69,8 @@ def load_mesh(path: Path) -> Mesh:
         if not data:
             raise MeshError("the file is empty (0 bytes). Export it again.", code="mesh.empty")
         refuse_archive(data)
-        mesh = reader(data, path.parent)
+        with np.errstate(all="ignore"):  # what overflows is infinite, and a mesh refuses that
+            mesh = reader(data, path.parent)
         if not len(mesh.faces):
             raise MeshError(
                 f"{len(mesh.vertices)} vertices but no triangles. A surface is needed, "

@@ -154,8 +154,7 @@ def _zero_based(index: int, count: int) -> int:
 
 
 def _float32(numbers: "array[float]", columns: int) -> NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # becomes infinite, which the mesh refuses
-        return np.array(numbers, dtype=np.float64).reshape(-1, columns).astype(np.float32)
+    return np.array(numbers, dtype=np.float64).reshape(-1, columns).astype(np.float32)
 
 
 def _indices(

@@ -61,8 +61,7 @@ def read_ply(data: bytes) -> Mesh:
         raise MeshError(
             f"the PLY's vertices lack {', '.join(sorted(missing))}.", code="mesh.damaged"
         )
-    with np.errstate(over="ignore"):  # becomes infinite, which the mesh refuses
-        vertices = np.stack([vertex.scalars[axis] for axis in "xyz"], axis=1).astype(np.float32)
+    vertices = np.stack([vertex.scalars[axis] for axis in "xyz"], axis=1).astype(np.float32)
     indices = face.lists.get("vertex_indices", face.lists.get("vertex_index"))
     if indices is None:
         raise MeshError(
@@ -79,8 +78,7 @@ def read_ply(data: bytes) -> Mesh:
     faces = indices.values.astype(np.int32)[corners]
     colors = _colors(vertex)
     if st := next((names for names in _VERTEX_UVS if set(names) <= set(vertex.scalars)), None):
-        with np.errstate(over="ignore"):
-            uvs = np.stack([vertex.scalars[name] for name in st], axis=1).astype(np.float32)
+        uvs = np.stack([vertex.scalars[name] for name in st], axis=1).astype(np.float32)
         return Mesh(vertices, faces, uvs=_flip_v(uvs), uv_faces=faces, colors=colors)
     corner_uvs, uv_faces = _corner_uvs(face.lists.get("texcoord"), indices.counts, corners)
     return Mesh(vertices, faces, uvs=corner_uvs, uv_faces=uv_faces, colors=colors)
@@ -96,8 +94,7 @@ def _corner_uvs(
             "the PLY's texcoord needs two numbers for each corner of each face.",
             code="mesh.damaged",
         )
-    with np.errstate(over="ignore"):
-        uvs = _flip_v(texcoord.values.astype(np.float32).reshape(-1, 2))
+    uvs = _flip_v(texcoord.values.astype(np.float32).reshape(-1, 2))
     first, inverse = distinct_rows(uvs)
     return uvs[first], inverse[corners].astype(np.int32)
 

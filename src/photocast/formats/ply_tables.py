@@ -247,8 +247,7 @@ def _text_table(element: _Element, rows: Iterator[list[bytes]]) -> PlyTable:
 def _cast(values: "array[float]", item: _Property) -> NDArray[Any]:
     numbers = np.frombuffer(values, dtype=np.float64)
     if item.code.startswith("f"):
-        with np.errstate(over="ignore"):  # becomes infinite, which the mesh refuses
-            return numbers.astype(item.code)
+        return numbers.astype(item.code)
     limits = np.iinfo(item.code)
     if not ((numbers >= limits.min) & (numbers <= limits.max)).all():  # nor NaN
         raise ValueError(f"{shown(item.name)} does not fit into {item.code}")
