@@ -496,7 +496,7 @@ class ReconstructConfig:
     preset: str = "standard"
     """How much time to spend: draft, standard or high."""
     formats: tuple[str, ...] = ("glb",)
-    """Mesh files to write: glb, obj, ply, stl."""
+    """Mesh files to write: glb, gltf, obj, ply, stl, 3mf, usdz."""
     holdout_every: int | None = None
     """Keep every Nth photo for testing; 0 uses all; None keeps the capture's own split."""
     max_size: int | None = None

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from photocast import __version__
+from photocast.cli.convert import convert
 from photocast.cli.evaluate import evaluate
 from photocast.cli.inspect import inspect
 from photocast.cli.reconstruct import reconstruct
@@ -45,4 +46,5 @@ app.command()(reconstruct)
 app.command()(inspect)
 app.command()(evaluate)
 app.command()(render)
+app.command()(convert)
 app.command()(sample)

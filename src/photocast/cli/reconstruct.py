@@ -54,7 +54,8 @@ def reconstruct(
     engine: Annotated[str, typer.Option(help="How to reconstruct.")] = "optimize",
     preset: Annotated[Preset, typer.Option(help="How much time to spend.")] = Preset.standard,
     formats: Annotated[
-        str, typer.Option(help="Mesh files, with commas between: glb, obj, ply, stl.")
+        str,
+        typer.Option(help="Mesh files, with commas between: glb, gltf, obj, ply, stl, 3mf, usdz."),
     ] = "glb",
     holdout: Annotated[
         int | None,

@@ -26,8 +26,18 @@ from photocast.formats.obj import read_obj, write_obj
 from photocast.formats.ply import read_ply, write_ply
 from photocast.formats.seams import weld
 from photocast.formats.stl import read_stl, write_stl
+from photocast.formats.threemf_read import read_3mf
+from photocast.formats.threemf_write import write_3mf
+from photocast.formats.usdz_write import write_usdz
 
-__all__ = ["MESH_SUFFIXES", "load_mesh", "mesh_files", "require_mesh_file", "save_mesh"]
+__all__ = [
+    "MESH_SUFFIXES",
+    "SAVED_SUFFIXES",
+    "load_mesh",
+    "mesh_files",
+    "require_mesh_file",
+    "save_mesh",
+]
 
 _READERS: dict[str, Callable[[bytes, Path], Mesh]] = {
     ".glb": read_glb,
@@ -35,10 +45,15 @@ _READERS: dict[str, Callable[[bytes, Path], Mesh]] = {
     ".obj": read_obj,
     ".ply": lambda data, folder: read_ply(data),
     ".stl": lambda data, folder: read_stl(data),
+    ".3mf": lambda data, folder: read_3mf(data),
 }
+
+_ZIPPED = {".3mf"}
 
 MESH_SUFFIXES = tuple(_READERS)
 """What ``load_mesh`` and ``save_mesh`` understand."""
+SAVED_SUFFIXES = (*MESH_SUFFIXES, ".usdz")
+"""What ``save_mesh`` understands."""
 
 
 def require_mesh_file(path: Path) -> None:
@@ -58,19 +73,20 @@ def load_mesh(path: Path) -> Mesh:
     """Read a mesh, in the capture's frame, with equal positions welded.
 
     Args:
-        path: A ``.glb``, ``.gltf``, ``.obj``, ``.ply`` or ``.stl`` file. Polygons become triangles.
+        path: One of ``MESH_SUFFIXES``. Polygons become triangles.
 
     Raises:
         MeshError: The file is missing, damaged, empty or has no triangles.
     """
-    reader = _READERS[_suffix(path)]
+    suffix = _suffix(path)
     try:
         data = read_bytes(path)
         if not data:
             raise MeshError("the file is empty (0 bytes). Export it again.", code="mesh.empty")
-        refuse_archive(data)
+        if suffix not in _ZIPPED:
+            refuse_archive(data)
         with np.errstate(all="ignore"):  # what overflows is infinite, and a mesh refuses that
-            mesh = reader(data, path.parent)
+            mesh = _READERS[suffix](data, path.parent)
         if not len(mesh.faces):
             raise MeshError(
                 f"{len(mesh.vertices)} vertices but no triangles. A surface is needed, "
@@ -93,9 +109,9 @@ def save_mesh(path: Path, mesh: Mesh, *, up: NDArray[np.floating] | None = None)
     Args:
         path: The suffix chooses the format; the folder must exist.
         mesh: PLY holds geometry, UVs and colours but no texture; STL geometry only.
-        up: The world's up direction, for the root rotation of a GLB; +Y if absent.
+        up: The world's up direction, which glTF turns to +Y and 3MF to +Z; +Y if absent.
     """
-    suffix = _suffix(path)
+    suffix = _suffix(path, SAVED_SUFFIXES)
     for name, data in mesh_files(mesh, suffix, stem=path.stem, up=up).items():
         # The name as given, also in capitals; companions are named by the format.
         place = path if name.endswith(suffix) else path.parent / name
@@ -112,14 +128,18 @@ def mesh_files(
         return write_gltf(mesh, stem=stem, up=up)
     if suffix == ".obj":
         return write_obj(mesh, stem=stem)
+    if suffix == ".3mf":
+        return {f"{stem}.3mf": write_3mf(mesh, up=up)}
+    if suffix == ".usdz":
+        return {f"{stem}.usdz": write_usdz(mesh, up=up)}
     return {f"{stem}{suffix}": write_ply(mesh) if suffix == ".ply" else write_stl(mesh)}
 
 
-def _suffix(path: Path) -> str:
+def _suffix(path: Path, known: tuple[str, ...] = MESH_SUFFIXES) -> str:
     suffix = path.suffix.lower()
-    if suffix not in _READERS:
+    if suffix not in known:
         raise MeshError(
-            f"{path}: mesh files end in {', '.join(MESH_SUFFIXES)}, not {suffix or 'nothing'!r}.",
+            f"{path}: mesh files end in {', '.join(known)}, not {suffix or 'nothing'!r}.",
             code="mesh.unknown_format",
         )
     return suffix

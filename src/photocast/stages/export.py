@@ -18,7 +18,7 @@ from photocast.data import Check, Photo, Report, Scene
 from photocast.errors import ConfigError, PhotocastError, UserError
 from photocast.formats.cameras_json import cameras_json
 from photocast.formats.environment import environment_exr
-from photocast.formats.meshes import MESH_SUFFIXES, mesh_files
+from photocast.formats.meshes import SAVED_SUFFIXES, mesh_files
 from photocast.formats.result_folder import LIGHT_FILE
 from photocast.progress import Progress, silent
 from photocast.stages.preview import preview_png
@@ -166,10 +166,10 @@ def mesh_formats(formats: Sequence[str]) -> tuple[str, ...]:
         ConfigError: A format is unknown.
     """
     suffixes = [f".{name.lower().lstrip('.')}" for name in formats]
-    if unknown := [suffix for suffix in suffixes if suffix not in MESH_SUFFIXES]:
+    if unknown := [suffix for suffix in suffixes if suffix not in SAVED_SUFFIXES]:
         raise ConfigError(
             f"formats has {unknown[0][1:]!r}; there are "
-            f"{', '.join(suffix[1:] for suffix in MESH_SUFFIXES)}."
+            f"{', '.join(suffix[1:] for suffix in SAVED_SUFFIXES)}."
         )
     return tuple(dict.fromkeys([".glb", *suffixes]))
 
