@@ -138,7 +138,7 @@ def _geometry(mesh: Mesh, parts: _Parts) -> dict[str, Any]:
     }
     if mesh.uvs is not None and split.uv is not None:
         attributes["TEXCOORD_0"] = parts.add_array(mesh.uvs[split.uv])
-        if mesh.material.normal is not None and not mesh.material.unlit:
+        if mesh.material.normal is not None:
             assert mesh.uv_faces is not None
             tangents = vertex_tangents(mesh.vertices, mesh.faces, mesh.uvs, mesh.uv_faces, normals)
             attributes["TANGENT"] = parts.add_array(tangents[split.uv])
