@@ -23,9 +23,25 @@ from photocast.formats.zip_files import zip_aligned
 from photocast.geometry.upright import upright_quaternion
 from photocast.geometry.vertex_normals import vertex_normals
 
-__all__ = ["write_usdz"]
+__all__ = ["require_usd", "write_usdz"]
 
 _ROOT = "/photocast"
+
+
+def require_usd() -> None:
+    """Say now what ``write_usdz`` would say later.
+
+    Raises:
+        UserError: usd-core is not installed.
+    """
+    try:
+        import pxr.Usd  # noqa: F401
+    except ImportError as error:
+        raise UserError(
+            "Writing USDZ needs usd-core, which is not installed. "
+            "Install it with: pip install 'photocast[usd]'",
+            code="install.usd",
+        ) from error
 
 
 def write_usdz(mesh: Mesh, *, up: NDArray[np.floating] | None = None) -> bytes:
@@ -38,14 +54,9 @@ def write_usdz(mesh: Mesh, *, up: NDArray[np.floating] | None = None) -> bytes:
     Raises:
         UserError: usd-core is not installed.
     """
-    try:
-        from pxr import Gf, Usd, UsdGeom
-    except ImportError as error:
-        raise UserError(
-            "Writing USDZ needs usd-core, which is not installed. "
-            "Install it with: pip install 'photocast[usd]'",
-            code="install.usd",
-        ) from error
+    require_usd()
+    from pxr import Gf, Usd, UsdGeom
+
     textures = _textures(mesh)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mesh.usdc"

@@ -20,6 +20,7 @@ from photocast.formats.cameras_json import cameras_json
 from photocast.formats.environment import environment_exr
 from photocast.formats.meshes import SAVED_SUFFIXES, mesh_files
 from photocast.formats.result_folder import LIGHT_FILE
+from photocast.formats.usdz_write import require_usd
 from photocast.progress import Progress, silent
 from photocast.stages.preview import preview_png
 from photocast.stages.render import Drawable, drawable
@@ -164,6 +165,7 @@ def mesh_formats(formats: Sequence[str]) -> tuple[str, ...]:
 
     Raises:
         ConfigError: A format is unknown.
+        UserError: A format needs a package that is not installed.
     """
     suffixes = [f".{name.lower().lstrip('.')}" for name in formats]
     if unknown := [suffix for suffix in suffixes if suffix not in SAVED_SUFFIXES]:
@@ -171,6 +173,8 @@ def mesh_formats(formats: Sequence[str]) -> tuple[str, ...]:
             f"formats has {unknown[0][1:]!r}; there are "
             f"{', '.join(suffix[1:] for suffix in SAVED_SUFFIXES)}."
         )
+    if ".usdz" in suffixes:
+        require_usd()
     return tuple(dict.fromkeys([".glb", *suffixes]))
 
 
