@@ -5,9 +5,10 @@
     python benchmarks/fuzz_readers.py --inputs 100000
 
 A reader may return something or raise ``PhotocastError``. Anything else is a finding: another
-exception, a warning, a message that would not print on one line, more than 5 s, more than 2 GiB
-beyond what the process had, or the end of the process. The bytes depend on the seed alone.
-Prints JSON; the exit code is 1 if something was found, and ``--keep`` keeps those inputs.
+exception, a warning, a message that would not print on one line, more than 5 s of work or 30 s of
+waiting, more than 2 GiB beyond what the process had, or the end of the process. The bytes depend on
+the seed alone. Prints JSON; the exit code is 1 if something was found, and ``--keep`` keeps those
+inputs.
 """
 
 import argparse
@@ -39,7 +40,7 @@ from photocast.errors import PhotocastError
 
 MAX_SECONDS = 5
 MAX_BYTES = 2 << 30
-_STALLED_SECONDS = 30  # beyond the alarm: the reader hangs in native code
+_STALLED_SECONDS = 30  # without a line: native code hangs, or something is waited for
 _BATCH = 2500
 
 
@@ -70,7 +71,7 @@ def input_files(target: Target, number: int, seed: int) -> dict[str, bytes]:
 
 def judge(target: Target, path: Path) -> str:
     """Read one input; tell how it went: ``read``, a code of ours, or ``!`` and a finding."""
-    signal.setitimer(signal.ITIMER_REAL, MAX_SECONDS)
+    signal.setitimer(signal.ITIMER_PROF, MAX_SECONDS)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     try:
         target.read(path)
@@ -89,7 +90,7 @@ def judge(target: Target, path: Path) -> str:
         at = f"{Path(ours[-1].filename).name}:{ours[-1].lineno}" if ours else place.name
         outcome = f"!{type(error).__name__} in {at}: {str(error)[:200]}"
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.setitimer(signal.ITIMER_PROF, 0)
     more = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) << 10
     return outcome if outcome.startswith("!") or more < MAX_BYTES else f"!{more:,} bytes"
 
@@ -101,11 +102,11 @@ def alarmed() -> Iterator[None]:
     def alarm(signum: int, frame: FrameType | None) -> None:
         raise TooSlow
 
-    before = signal.signal(signal.SIGALRM, alarm)
+    before = signal.signal(signal.SIGPROF, alarm)
     try:
         yield
     finally:
-        signal.signal(signal.SIGALRM, before)
+        signal.signal(signal.SIGPROF, before)
 
 
 def work(batch: Batch, folder: Path, die_at: int = -1) -> None:
