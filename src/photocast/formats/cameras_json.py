@@ -72,7 +72,7 @@ def load_cameras(path: Path) -> CameraFile:
             f"{path} cannot be read ({error.strerror}). It is written beside each result.",
             code="camera.missing",
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CameraError(f"{path} is not JSON ({error}).", code="camera.damaged") from error
     try:
         found = (document["format"], document["version"])
