@@ -127,13 +127,13 @@ def test_a_hostile_3mf_is_refused_with_its_numbers(tmp_path, name):
     data, code, words = CASES[name]
     path = tmp_path / f"{name}.3mf"
     path.write_bytes(data)
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(MeshError) as caught:
         load_mesh(path)
     text = str(caught.value)
     assert (caught.value.code, path.name in text, words in text) == (code, True, True), text
     assert text.isprintable()
-    assert time.perf_counter() - start < 3
+    assert time.process_time() - start < 3
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
 
 

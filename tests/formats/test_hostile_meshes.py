@@ -246,7 +246,7 @@ def test_a_hostile_mesh_is_refused_with_its_numbers(tmp_path, name):
     folder.mkdir()
     lay_traps(folder)
     (folder / name).write_bytes(data)
-    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+    before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
     with pytest.raises(MeshError) as caught:
         load_mesh(folder / name)
     text = str(caught.value)
@@ -254,7 +254,7 @@ def test_a_hostile_mesh_is_refused_with_its_numbers(tmp_path, name):
     assert text.isascii() or "…" in text
     assert text.isprintable()
     assert len(text.removeprefix(str(folder))) < 500
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # kB
 
 
