@@ -66,9 +66,12 @@ class Mesh:
                     code="mesh.shape",
                 )
             if limit is None:
-                if not np.isfinite(array).all():
+                bad = int((~np.isfinite(array)).sum())
+                if bad:
                     raise MeshError(
-                        f"mesh.{name} has NaN or infinite numbers.", code="mesh.not_finite"
+                        f"mesh.{name} has {bad} NaN or infinite numbers of {array.size}.",
+                        code="mesh.not_finite",
+                        count=bad,
                     )
             elif array.size and not (array.min() >= 0 and array.max() < limit):
                 raise MeshError(

@@ -25,7 +25,14 @@ from photocast.formats.ply import read_ply, write_ply
 from photocast.formats.seams import weld
 from photocast.formats.stl import read_stl, write_stl
 
-__all__ = ["MESH_SUFFIXES", "load_mesh", "mesh_files", "require_mesh_file", "save_mesh"]
+__all__ = [
+    "MESH_SUFFIXES",
+    "load_mesh",
+    "mesh_files",
+    "read_mesh",
+    "require_mesh_file",
+    "save_mesh",
+]
 
 _READERS: dict[str, Callable[[bytes, Path], Mesh]] = {
     ".glb": lambda data, folder: read_glb(data),
@@ -60,6 +67,15 @@ def load_mesh(path: Path) -> Mesh:
     Raises:
         MeshError: The file is missing, damaged, empty or has no triangles.
     """
+    return weld(read_mesh(path))
+
+
+def read_mesh(path: Path) -> Mesh:
+    """Read a mesh like :func:`load_mesh`, its vertices as they are stored.
+
+    Raises:
+        MeshError: The file is missing, damaged, empty or has no triangles.
+    """
     reader = _READERS[_suffix(path)]
     try:
         data = path.read_bytes()
@@ -77,9 +93,9 @@ def load_mesh(path: Path) -> Mesh:
                 "not a point cloud.",
                 code="mesh.no_faces",
             )
-        return weld(mesh)
+        return mesh
     except MeshError as error:
-        raise MeshError(f"{path}: {error}", code=error.code) from error
+        raise MeshError(f"{path}: {error}", code=error.code, count=error.count) from error
 
 
 def save_mesh(path: Path, mesh: Mesh, *, up: NDArray[np.floating] | None = None) -> None:
