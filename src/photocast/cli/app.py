@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from photocast import __version__
+from photocast.cli.check import check
 from photocast.cli.evaluate import evaluate
 from photocast.cli.inspect import inspect
 from photocast.cli.reconstruct import reconstruct
@@ -46,3 +47,4 @@ app.command()(inspect)
 app.command()(evaluate)
 app.command()(render)
 app.command()(sample)
+app.command()(check)
