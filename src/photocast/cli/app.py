@@ -12,6 +12,7 @@ from photocast.cli.evaluate import evaluate
 from photocast.cli.inspect import inspect
 from photocast.cli.reconstruct import reconstruct
 from photocast.cli.render import render
+from photocast.cli.repair import repair
 from photocast.cli.sample import sample
 
 __all__ = ["app"]
@@ -48,3 +49,4 @@ app.command()(evaluate)
 app.command()(render)
 app.command()(sample)
 app.command()(check)
+app.command()(repair)

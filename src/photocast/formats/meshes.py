@@ -31,6 +31,7 @@ __all__ = [
     "mesh_files",
     "read_mesh",
     "require_mesh_file",
+    "require_writable",
     "save_mesh",
 ]
 
@@ -56,6 +57,15 @@ def require_mesh_file(path: Path) -> None:
         raise MeshError(
             f"{path} cannot be read (there is no such file). Check the path.", code="mesh.missing"
         )
+
+
+def require_writable(path: Path) -> str:
+    """Say now whether ``save_mesh`` knows the format; the suffix in small letters.
+
+    Raises:
+        MeshError: It does not.
+    """
+    return _suffix(path)
 
 
 def load_mesh(path: Path) -> Mesh:

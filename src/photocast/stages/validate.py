@@ -98,11 +98,23 @@ def check_mesh(mesh: Mesh, profile: str = "result") -> tuple[Check, ...]:
 
 
 def measure(
-    mesh: Mesh, *, with_thickness: bool = True, device: torch.device | None = None
+    mesh: Mesh,
+    *,
+    raw: Mesh | None = None,
+    with_thickness: bool = True,
+    device: torch.device | None = None,
 ) -> Facts:
-    """Measure a mesh in memory without judging it."""
+    """Measure a mesh without judging it.
+
+    Args:
+        mesh: Equal positions welded.
+        raw: The same with its vertices as they are stored, if that differs.
+        with_thickness: Whether to send rays through the solid.
+        device: Where to look for intersections; the CPU if absent.
+    """
     facts = surface_facts(mesh, with_thickness=with_thickness, device=device)
     uv_facts(facts, mesh)
+    facts.checks = [*_stored(raw or mesh), *facts.checks]
     return facts
 
 
@@ -144,8 +156,7 @@ def check_file(
         _file_facts(facts, path)
         mesh = weld(raw)
         seconds["read"] = time.perf_counter() - start
-        _raw_facts(facts, raw)
-        found = measure(mesh, with_thickness=with_thickness, device=device)
+        found = measure(mesh, raw=raw, with_thickness=with_thickness, device=device)
         facts.checks += found.checks
         facts.flags, facts.layers, facts.histograms = found.flags, found.layers, found.histograms
         seconds["measure"] = time.perf_counter() - start - seconds["read"]
@@ -172,11 +183,10 @@ def _file_facts(facts: Facts, path: Path) -> None:
     facts.add("file.sha256", hashlib.sha256(data).hexdigest())
 
 
-def _raw_facts(facts: Facts, raw: Mesh) -> None:
-    facts.add("mesh.file_vertices", len(raw.vertices))
+def _stored(raw: Mesh) -> list[Check]:
+    """How many vertices there are before welding, and which of them are of no use."""
     used = np.zeros(len(raw.vertices), bool)
     used[raw.faces] = True
-    facts.add("mesh.unreferenced_vertices", int((~used).sum()))
     columns = [raw.vertices] if raw.colors is None else [raw.vertices, raw.colors]
     if raw.uvs is not None and raw.uv_faces is not None:
         # Formats with one index per corner: a vertex has one UV, that of any corner.
@@ -184,7 +194,11 @@ def _raw_facts(facts: Facts, raw: Mesh) -> None:
         uv[raw.faces] = raw.uvs[raw.uv_faces]
         columns.append(uv)
     distinct = len(distinct_rows(np.column_stack(columns))[0]) if len(raw.vertices) else 0
-    facts.add("mesh.duplicate_vertices", len(raw.vertices) - distinct)
+    return [
+        Check("mesh.file_vertices", len(raw.vertices)),
+        Check("mesh.unreferenced_vertices", int((~used).sum())),
+        Check("mesh.duplicate_vertices", len(raw.vertices) - distinct),
+    ]
 
 
 def _unusable(facts: Facts, error: MeshError) -> None:
