@@ -72,3 +72,18 @@ def test_up_of_a_damaged_file_is_unknown(content, tmp_path):
     path.write_bytes(content)
     assert frame_up(path) is None
     assert frame_up(tmp_path / "none.glb") is None
+
+
+def test_simplify_writes_every_level_and_says_how_far_it_is_away(textured_sphere, tmp_path, capsys):
+    path, out = tmp_path / "ball.glb", tmp_path / "small.glb"
+    save_mesh(path, textured_sphere, up=np.array([0.0, 0.0, 1.0]))
+    options = ["--faces", "400", "--levels", "2", "--json", "--quiet"]
+    assert run(["simplify", str(path), str(out), *options]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [level["file"] for level in told["levels"]] == ["small.glb", "small_lod1.glb"]
+    for level, most in zip(told["levels"], (400, 200), strict=True):
+        made = load_mesh(tmp_path / level["file"])
+        assert len(made.faces) == level["faces"] <= most
+        assert made.material.base_color is not None
+        assert 0 < level["distance"] < 0.03
+        np.testing.assert_allclose(frame_up(tmp_path / level["file"]), [0, 0, 1], atol=1e-6)

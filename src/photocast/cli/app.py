@@ -14,6 +14,7 @@ from photocast.cli.reconstruct import reconstruct
 from photocast.cli.render import render
 from photocast.cli.repair import repair
 from photocast.cli.sample import sample
+from photocast.cli.simplify import simplify
 
 __all__ = ["app"]
 
@@ -50,3 +51,4 @@ app.command()(render)
 app.command()(sample)
 app.command()(check)
 app.command()(repair)
+app.command()(simplify)
