@@ -34,7 +34,7 @@ def check_page(checked: Checked) -> bytes:
     if checked.mesh is None or not len(checked.mesh.faces):
         return report_page(checked.report, title=title)
     scene = Scene(mesh=checked.mesh, cameras={})
-    item = drawable(checked.mesh, light=scene.light)
+    item = drawable(checked.mesh)  # in its own colours: to light it would take much longer
     images = [
         ReportImage(
             preview_png(scene, rows=3, item=item),

@@ -26,7 +26,12 @@ from photocast.ops.pathtrace import RayMesh
 from photocast.progress import Progress, silent
 from photocast.stages.map_fill import fill_gaps
 from photocast.stages.repair_draft import draft_of
-from photocast.stages.repair_steps import drop_slivers
+from photocast.stages.repair_steps import (
+    drop_collapsed,
+    drop_floaters,
+    drop_repeated,
+    drop_slivers,
+)
 from photocast.stages.unwrap import unwrap
 
 __all__ = ["simplify"]
@@ -34,6 +39,7 @@ __all__ = ["simplify"]
 _LEAST_FACES = 4
 _LEAST_SIDE, _MOST_SIDE = 64, 4096
 _LIFT = 5e-4  # of the diagonal: how far above the surface a texel looks from
+_ROUNDS = 4
 _BLOCK = 1 << 19  # texels at once
 
 
@@ -86,20 +92,34 @@ def _fewer(mesh: Mesh, face_count: int) -> Mesh:
     whole = Topology(mesh.faces, len(mesh.vertices))
     closed = whole.watertight and whole.consistent
     target = face_count
-    for _ in range(4):
+    for _ in range(_ROUNDS):
         points, faces = fast_simplification.simplify(
             mesh.vertices, mesh.faces, target_count=max(target, _LEAST_FACES)
         )
-        vertices, table = np.asarray(points, np.float32), np.asarray(faces, np.int32)
-        table = table[Topology(table, len(vertices)).whole]
-        if closed:
-            # Collapsing may leave two sheets that share an edge.
-            vertices, table = separate_touching(vertices, table)
-        if len(table) <= face_count:
+        made = Mesh(np.asarray(points, np.float32), np.asarray(faces, np.int32))
+        made = _tidy(made, whole.part_count, closed)
+        if len(made.faces) <= face_count:
             break
-        target -= len(table) - face_count
-    made, _ = drop_slivers(draft_of(Mesh(vertices, np.ascontiguousarray(table))))
-    return made.mesh()
+        target -= len(made.faces) - face_count
+    return made
+
+
+def _tidy(mesh: Mesh, part_count: int, closed: bool) -> Mesh:
+    """Undo what collapsing does by the way: no area, sheets that touch, specks pinched off."""
+    draft, _ = drop_collapsed(draft_of(mesh))
+    for _ in range(_ROUNDS):
+        draft, _ = drop_slivers(draft)
+        if closed:
+            draft, _ = drop_repeated(draft)
+            draft = draft_of(Mesh(*separate_touching(draft.vertices, draft.faces)))
+        if draft.topology.part_count > part_count:
+            draft, _ = drop_floaters(draft)
+        mesh = draft.mesh()
+        topology = Topology(mesh.faces, len(mesh.vertices))
+        if not closed or (topology.watertight and not len(topology.pinched)):
+            break
+        draft = draft_of(mesh)
+    return mesh
 
 
 def _side(maps: Material) -> int:
