@@ -126,7 +126,7 @@ def reconstruct(
         "views": views,
         "cameras": _without_matrices(scene.poses),
     }
-    checked = checked.joined([*sizes, *scores, *cameras, *_memory(run)], scene.up)
+    checked = checked.joined([*sizes, *scores, *cameras, *_memory(run)])
     warnings = (*capture.warnings, *scene.warnings, *_late(deadline, clock.total))
     report = replace(checked.report, warnings=warnings, run=run)
     export_report(

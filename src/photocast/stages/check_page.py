@@ -21,7 +21,6 @@ __all__ = ["check_page", "issue_pictures"]
 
 _MOST_PICTURES = 8
 _SIZE = 400
-_UP = np.array([0.0, 1.0, 0.0])
 
 
 def check_page(checked: Checked) -> bytes:
@@ -33,7 +32,7 @@ def check_page(checked: Checked) -> bytes:
     title = checked.path.name
     if checked.mesh is None or not len(checked.mesh.faces):
         return report_page(checked.report, title=title)
-    scene = Scene(mesh=checked.mesh, cameras={})
+    scene = Scene(mesh=checked.mesh, cameras={}, up=checked.up)
     item = drawable(checked.mesh)  # in its own colours: to light it would take much longer
     images = [
         ReportImage(
@@ -42,9 +41,9 @@ def check_page(checked: Checked) -> bytes:
             alt="Three rows of pictures from around: the render, its geometry and its normals.",
             caption="From around: the render, its geometry and its normals.",
         ),
-        *shape_pictures(item, checked.facts, _UP),
+        *shape_pictures(item, checked.facts, checked.up),
     ]
-    pictures = issue_pictures(checked.report, checked.facts, item, _UP)
+    pictures = issue_pictures(checked.report, checked.facts, item, checked.up)
     return report_page(checked.report, title=title, images=images, issue_images=pictures)
 
 
@@ -76,7 +75,8 @@ def issue_pictures(
             marked_png(item, cameras, marks),
             "image/png",
             alt=f"The whole object and a close-up; triangles in red: {issue.face_count}.",
-            caption="In red, the triangles of this issue: the whole object, and close by.",
+            caption="In red, the triangles of this issue, paler where others hide them: the whole "
+            "object, and close by.",
         )
     return found
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from scipy.ndimage import binary_dilation
 
-from photocast.data import Camera
+from photocast.data import Camera, Mesh
 from photocast.formats.png_write import encode_png
-from photocast.stages.render import Drawable, draw, draw_raster
+from photocast.stages.render import Drawable, draw, draw_raster, drawable
 from photocast.stages.turntable import BACKDROP
 
 __all__ = ["COLD_TO_HOT", "heat_map_png", "marked_png"]
@@ -22,6 +22,7 @@ COLD_TO_HOT = ((33, 60, 120), (60, 140, 160), (150, 200, 120), (250, 190, 60), (
 
 _MARK = np.array([205, 22, 30], np.float64)
 _RIM = np.array([60, 0, 5], np.uint8)
+_PALE = 0.45  # how much of the red shows through what hides it
 _GROWTH = 2  # px that marks are widened by, so that small faces are seen
 _GAP = 8
 
@@ -34,7 +35,10 @@ def marked_png(item: Drawable, cameras: Sequence[Camera], marks: NDArray[np.bool
         cameras: All with images of the same height.
         marks: Of each face (f,).
     """
-    return encode_png(_side_by_side([_marked(item, camera, marks) for camera in cameras]))
+    mesh = item.mesh
+    bare = Mesh(mesh.vertices, np.ascontiguousarray(mesh.faces[marks]))
+    alone = drawable(bare, item.faces.device) if marks.any() else None
+    return encode_png(_side_by_side([_marked(item, alone, camera, marks) for camera in cameras]))
 
 
 def heat_map_png(
@@ -59,13 +63,19 @@ def heat_map_png(
     return encode_png(np.vstack([sheet, _scale(sheet.shape[1], best, worst)]))
 
 
-def _marked(item: Drawable, camera: Camera, marks: NDArray[np.bool_]) -> NDArray[np.uint8]:
+def _marked(
+    item: Drawable, alone: Drawable | None, camera: Camera, marks: NDArray[np.bool_]
+) -> NDArray[np.uint8]:
     picture, face = _clay(item, camera)
     hit = (face >= 0) & marks[np.maximum(face, 0)]
+    behind = np.zeros_like(hit)
+    if alone is not None:
+        behind = (draw_raster(alone, camera).face[0] >= 0).cpu().numpy() & ~hit
+    picture[behind] = (picture[behind] * (1 - _PALE) + _MARK * _PALE).astype(np.uint8)
     wide: NDArray[np.bool_] = binary_dilation(hit, iterations=_GROWTH)
-    shade = picture[wide].astype(np.float64).mean(axis=1, keepdims=True) / 255
-    picture[wide] = (_MARK * (0.55 + 0.45 * shade)).astype(np.uint8)
-    picture[wide & ~hit] = _RIM
+    shade = picture[hit].astype(np.float64).mean(axis=1, keepdims=True) / 255
+    picture[hit] = (_MARK * (0.55 + 0.45 * shade)).astype(np.uint8)
+    picture[wide & ~hit & ~behind] = _RIM
     return picture
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from photocast.data import Check, Mesh, Report
 from photocast.errors import MeshError
+from photocast.formats.frame_mark import frame_up
 from photocast.formats.meshes import read_mesh
 from photocast.formats.seams import distinct_rows, weld
 from photocast.stages.definitions import DEFINITIONS
@@ -61,6 +62,8 @@ class Checked:
     facts: Facts
     profile: Profile
     report: Report
+    up: NDArray[np.float64] = field(default_factory=_UP.copy)
+    """The world's up direction (3,), for pictures and cameras."""
     seconds: dict[str, float] = field(default_factory=dict)
 
     @property
@@ -69,7 +72,7 @@ class Checked:
         sha256 = next(str(c.value) for c in self.report.checks if c.name == "file.sha256")
         return face_layers(self.facts, 0 if self.mesh is None else len(self.mesh.faces), sha256)
 
-    def joined(self, extra: Sequence[Check], up: NDArray[np.float64] | None = None) -> "Checked":
+    def joined(self, extra: Sequence[Check]) -> "Checked":
         """The same with more answers, judged together; those with no answer say why."""
         names = {check.name for check in extra}
         lacking = [
@@ -82,7 +85,7 @@ class Checked:
             self.report,
             checks=checks,
             score=score(checks, self.profile),
-            issues=find_issues(checks, self.facts, self.mesh, _UP if up is None else up),
+            issues=find_issues(checks, self.facts, self.mesh, self.up),
         )
         return replace(self, report=report)
 
@@ -134,7 +137,8 @@ def check_file(
         profile: A name or a path, see ``load_profile``.
         extra: More checks to judge with it, such as those about photos.
         with_thickness: Whether to send rays through the solid.
-        up: The world's up direction, for the cameras of issues; +Y if absent.
+        up: The world's up direction, for the cameras of issues; if absent, that of a GLB of ours,
+            else +Y.
         device: Where to look for intersections; the CPU if absent.
 
     Raises:
@@ -142,6 +146,8 @@ def check_file(
         MeshError: There is no mesh in the file.
     """
     rules = load_profile(profile)
+    found_up = frame_up(path) if up is None else up
+    way_up = _UP if found_up is None else found_up
     start = time.perf_counter()
     seconds: dict[str, float] = {}
     facts, mesh = Facts(), None
@@ -165,10 +171,10 @@ def check_file(
         checks=checks,
         profile=rules.name,
         score=score(checks, rules),
-        issues=find_issues(checks, facts, mesh, _UP if up is None else up),
+        issues=find_issues(checks, facts, mesh, way_up),
         histograms=tuple(facts.histograms),
     )
-    return Checked(path, mesh, facts, rules, report, seconds)
+    return Checked(path, mesh, facts, rules, report, way_up, seconds)
 
 
 def check_file_size(name: str, size_bytes: int) -> Check:
