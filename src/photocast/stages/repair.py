@@ -76,7 +76,7 @@ def repair(
         ConfigError: The profile is wrong.
     """
     rules = load_profile(profile)
-    draft = draft_of(mesh)
+    draft = first = draft_of(mesh)
     before = now = _judged(mesh, rules)
     changes: list[Change] = []
     if unused := int((~draft.topology.used).sum()):
@@ -110,6 +110,8 @@ def repair(
             if kept:
                 draft, now = after, state
         progress("repair", done, len(plan))
+    if draft is first and not unused:
+        return Repaired(mesh, tuple(changes), before, before, rules)
     made = draft.mesh()
     return Repaired(made, tuple(changes), before, _judged(made, rules), rules)
 
