@@ -69,6 +69,11 @@ class CameraError(UnsuitableInput):
 class MeshError(UnsuitableInput):
     """A mesh file cannot be used."""
 
+    def __init__(self, message: str, *, code: str = "internal", count: int | None = None) -> None:
+        super().__init__(message, code=code)
+        self.count = count
+        """How many numbers or entries are wrong, where that is known."""
+
 
 class LightError(UnsuitableInput):
     """An environment map cannot be used."""

@@ -117,7 +117,7 @@ def test_the_report_knows_the_size_of_every_mesh_file(result):
         f"file.{path.name}": path.stat().st_size for path in out.iterdir() if path.stem == "mesh"
     }
     assert [check.name for check in report.checks] == [c["name"] for c in document["checks"]]
-    assert (document["format"], document["version"]) == ("photocast-report", 1)
+    assert (document["format"], document["version"]) == ("photocast-report", 2)
     assert document["passed"] is False
 
 

@@ -6,7 +6,7 @@ from photocast.data.camera import Camera, Distortion
 from photocast.data.capture import Capture, Photo, View
 from photocast.data.mesh import Material, Mesh
 from photocast.data.poses import CameraChange, LensChange, PoseReport
-from photocast.data.report import Check, Report
+from photocast.data.report import Check, Histogram, Issue, Report, SecondOpinion, Verdict
 from photocast.data.scene import Light, Scene
 
 __all__ = [
@@ -15,6 +15,8 @@ __all__ = [
     "Capture",
     "Check",
     "Distortion",
+    "Histogram",
+    "Issue",
     "LensChange",
     "Light",
     "Material",
@@ -23,5 +25,7 @@ __all__ = [
     "PoseReport",
     "Report",
     "Scene",
+    "SecondOpinion",
+    "Verdict",
     "View",
 ]

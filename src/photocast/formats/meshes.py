@@ -35,7 +35,9 @@ __all__ = [
     "SAVED_SUFFIXES",
     "load_mesh",
     "mesh_files",
+    "read_mesh",
     "require_mesh_file",
+    "require_writable",
     "save_mesh",
 ]
 
@@ -69,11 +71,29 @@ def require_mesh_file(path: Path) -> None:
         )
 
 
+def require_writable(path: Path) -> str:
+    """Say now whether ``save_mesh`` knows the format; the suffix in small letters.
+
+    Raises:
+        MeshError: It does not.
+    """
+    return _suffix(path, SAVED_SUFFIXES)
+
+
 def load_mesh(path: Path) -> Mesh:
     """Read a mesh, in the capture's frame, with equal positions welded.
 
     Args:
         path: One of ``MESH_SUFFIXES``. Polygons become triangles.
+
+    Raises:
+        MeshError: The file is missing, damaged, empty or has no triangles.
+    """
+    return weld(read_mesh(path))
+
+
+def read_mesh(path: Path) -> Mesh:
+    """Read a mesh like :func:`load_mesh`, its vertices as they are stored.
 
     Raises:
         MeshError: The file is missing, damaged, empty or has no triangles.
@@ -93,9 +113,9 @@ def load_mesh(path: Path) -> Mesh:
                 "not a point cloud.",
                 code="mesh.no_faces",
             )
-        return weld(mesh)
+        return mesh
     except MeshError as error:
-        raise MeshError(f"{path}: {error}", code=error.code) from error
+        raise MeshError(f"{path}: {error}", code=error.code, count=error.count) from error
     except MemoryError as error:
         raise MeshError(
             f"{path}: it needs more memory than there is. Simplify or split the mesh first.",

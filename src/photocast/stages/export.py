@@ -30,6 +30,7 @@ from photocast.stages.turntable import turntable_frames, webp
 from photocast.stages.validate import check_file_size
 
 __all__ = [
+    "LAYERS_FILE",
     "draw_pictures",
     "export",
     "export_mesh",
@@ -38,7 +39,17 @@ __all__ = [
     "place_files",
 ]
 
-_JUDGEMENTS = ("report.json", "report.html", "run.json", "preview.png", "turntable.webp")
+LAYERS_FILE = "faces.pcfl"
+"""Marks and numbers of every face, in a result folder; see ``face_layers``."""
+
+_JUDGEMENTS = (
+    "report.json",
+    "report.html",
+    "run.json",
+    "preview.png",
+    "turntable.webp",
+    LAYERS_FILE,
+)
 
 
 def export(
@@ -135,7 +146,14 @@ def draw_pictures(
 
 
 def export_report(
-    report: Report, out: Path, pictures: Mapping[str, bytes], *, compared: bool
+    report: Report,
+    out: Path,
+    pictures: Mapping[str, bytes],
+    *,
+    compared: bool,
+    layers: bytes | None = None,
+    more: Sequence[ReportImage] = (),
+    issue_images: Mapping[str, ReportImage] | None = None,
 ) -> None:
     """Write the pictures and ``report.json``, ``run.json`` and ``report.html``.
 
@@ -144,15 +162,18 @@ def export_report(
         out: Folder; made if absent.
         pictures: As :func:`draw_pictures` makes them.
         compared: Whether the preview compares with photos.
+        layers: Contents of ``faces.pcfl``, if there are any.
+        more: Further pictures of the page.
+        issue_images: Pictures of the page's issues, by the name of their check.
 
     Raises:
         UserError: ``out`` is a file.
         PhotocastError: The folder cannot be written.
     """
-    page = report_page(
-        report, title=out.resolve().name, images=_images(pictures, compared=compared)
-    )
-    texts = {
+    images = [*_images(pictures, compared=compared), *more]
+    page = report_page(report, title=out.resolve().name, images=images, issue_images=issue_images)
+    texts = {} if layers is None else {LAYERS_FILE: layers}
+    texts |= {
         "report.json": report_json(report),
         "run.json": run_json(report),
         "report.html": page,
