@@ -40,9 +40,9 @@ Context = Tensor | Sequence[Tensor] | Sequence[KeyValue] | None
 class Groups:
     """A partition of tokens, as padded rows of similar length."""
 
-    rows: tuple[Int[Tensor, "group width"], ...]
+    rows: tuple[Int[Tensor, "_ _"], ...]
     """Token numbers; rows are filled up with token 0."""
-    real: tuple[Bool[Tensor, "group width"], ...]
+    real: tuple[Bool[Tensor, "_ _"], ...]
     """Where a row holds a token of its group."""
 
 

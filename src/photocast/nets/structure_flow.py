@@ -5,6 +5,8 @@
 Published as ``sparse_structure_flow_model``. Predicts the velocity of a rectified flow.
 """
 
+from typing import Any
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -67,7 +69,7 @@ class SparseStructureFlowModel(nn.Module):
 
     def project(self, cond: Float[Tensor, "batch context width"]) -> list[list[KeyValue]]:
         """Keys and values of the condition for every block, to be computed once per sample."""
-        attentions = (getattr(block, "cross_attn") for block in self.blocks)  # noqa: B009
+        attentions: list[Any] = [block.get_submodule("cross_attn") for block in self.blocks]
         return [[attention.project(cond)] for attention in attentions]
 
     def forward(
