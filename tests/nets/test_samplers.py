@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photocast.errors import Cancelled, ConfigError
@@ -35,18 +35,20 @@ def counting(calls):
     return velocity
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.floats(0.2, 8))
 def test_times_fall_from_one_to_zero(steps, rescale_t):
     schedule = times(steps, rescale_t)
     assert len(schedule) == steps + 1
-    assert (schedule[0], schedule[-1]) == (1, 0)
+    assert schedule[0] == pytest.approx(1, abs=1e-15)
+    assert schedule[-1] == 0
     assert (schedule[1:] < schedule[:-1]).all()
 
 
 def test_a_step_exactly_on_the_interval_is_guided():
     assert times(12, 3.0)[9] == 0.5
     guidance = Guidance(style=GuidanceStyle.added, strength=3.0, interval=(0.5, 1.0))
-    assert guidance.covers(times(12, 3.0)[9])
+    assert guidance.covers(float(times(12, 3.0)[9]))
 
 
 @pytest.mark.parametrize(
@@ -62,6 +64,7 @@ def test_guided_steps_take_two_passes_and_others_one(steps, rescale_t, low, guid
     assert calls.count(False) == guided
 
 
+@settings(deadline=None)
 @given(st.floats(0.5, 9), st.floats(0.01, 1))
 def test_the_two_conventions_differ_by_one(strength, t):
     added = Guidance(style=GuidanceStyle.added, strength=strength, interval=(0.0, 1.0))

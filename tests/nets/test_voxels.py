@@ -4,13 +4,14 @@
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photocast.nets.attention import MultiHeadAttention, attend, group_tokens
 from photocast.nets.voxels import Voxels, gather_fine, mean_of_fine
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 6), min_size=1, max_size=60), st.integers(0, 1000))
 def test_attention_in_groups_is_attention_with_a_mask(labels, seed):
     _, group = torch.unique(torch.tensor(labels), return_inverse=True)
