@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from photocast.nets.precision import cast_torso
 from photocast.nets.vit import PatchEmbed, VitBlock
 
 __all__ = ["MEAN", "STD", "DinoVisionTransformer", "VitTokens", "normalize_colors", "vit_named"]
@@ -62,6 +63,7 @@ class DinoVisionTransformer(nn.Module):
         interpolate_antialias: bool = True,
     ) -> None:
         super().__init__()
+        self.dtype = torch.float32
         self.patch_size = patch_size
         self.antialias = interpolate_antialias
         self.grid = img_size // patch_size
@@ -76,8 +78,17 @@ class DinoVisionTransformer(nn.Module):
         )
         self.norm = nn.LayerNorm(embed_dim, eps=1e-6)
 
+    def cast(self, dtype: torch.dtype) -> None:
+        """Multiply in another precision; norms and what is added up stay in float32."""
+        cast_torso([self], dtype)
+        self.dtype = dtype
+
     def forward(self, images: Images) -> VitTokens:
         """Tokens of images with zero mean and unit variance; sides are multiples of a patch."""
+        with torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            return self._tokens(images)
+
+    def _tokens(self, images: Images) -> VitTokens:
         rows, columns = (side // self.patch_size for side in images.shape[-2:])
         patches = self.patch_embed(images)
         cls = self.cls_token.expand(len(images), -1, -1)

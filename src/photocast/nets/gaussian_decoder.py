@@ -123,6 +123,10 @@ class SLatGaussianDecoder(LatentDecoder):
         if use_fp16:
             self.cast(torch.float16)
 
+    def computed_buffers(self) -> dict[str, Tensor]:
+        """What a file may leave out."""
+        return {"offset_perturbation": self._perturbation()}
+
     def forward(self, latents: Float[Tensor, "voxel latent"], voxels: Voxels) -> Gaussians:
         """Gaussians of one object."""
         h = self.features(latents, voxels).to(latents.dtype)

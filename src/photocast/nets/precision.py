@@ -15,5 +15,7 @@ def cast_torso(modules: list[nn.Module], dtype: torch.dtype) -> None:
     """
     for module in modules:
         for layer in module.modules():
-            if isinstance(layer, nn.Linear | nn.Conv3d) or getattr(layer, "is_convolution", False):
+            if isinstance(layer, nn.Linear | nn.Conv2d | nn.Conv3d) or getattr(
+                layer, "is_convolution", False
+            ):
                 layer.to(dtype)

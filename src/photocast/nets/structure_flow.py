@@ -50,7 +50,8 @@ class SparseStructureFlowModel(nn.Module):
         self.dtype = torch.float32
         self.t_embedder = TimestepEmbedder(model_channels)
         self.pos_emb: Tensor
-        self.register_buffer("pos_emb", _places(resolution // patch_size, model_channels))
+        self.grid, self.channels = resolution // patch_size, model_channels
+        self.register_buffer("pos_emb", _places(self.grid, model_channels))
         self.input_layer = nn.Linear(in_channels * patch_size**3, model_channels)
         self.blocks = nn.ModuleList(
             ModulatedTransformerCrossBlock(
@@ -61,6 +62,10 @@ class SparseStructureFlowModel(nn.Module):
         self.out_layer = nn.Linear(model_channels, out_channels * patch_size**3)
         if use_fp16:
             self.cast(torch.float16)
+
+    def computed_buffers(self) -> dict[str, Tensor]:
+        """What a file may leave out."""
+        return {"pos_emb": _places(self.grid, self.channels)}
 
     def cast(self, dtype: torch.dtype) -> None:
         """Run the blocks in another precision."""

@@ -6,7 +6,7 @@ The first view is the frame of reference, so the order of the photos matters.
 Source: Wang et al., VGGT: Visual Geometry Grounded Transformer, 2025.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 import torch
 from jaxtyping import Float
@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from photocast.nets.camera_head import CameraHead
 from photocast.nets.dinov2 import DinoVisionTransformer, VitTokens, normalize_colors, vit_named
 from photocast.nets.point_head import DPTHead
+from photocast.nets.precision import cast_torso
 from photocast.nets.vit import PatchEmbed, VitBlock, patch_positions
 
 __all__ = ["VGGT", "Aggregator"]
@@ -70,8 +71,14 @@ class Aggregator(nn.Module):
                 rope_frequency=rope_freq,
             )
 
+        self.dtype = torch.float32
         self.frame_blocks = nn.ModuleList(block() for _ in range(depth))
         self.global_blocks = nn.ModuleList(block() for _ in range(depth))
+
+    def cast(self, dtype: torch.dtype) -> None:
+        """Multiply in another precision; norms and what is added up stay in float32."""
+        cast_torso([self], dtype)
+        self.dtype = dtype
 
     def forward(
         self, images: Float[Tensor, "batch view 3 h w"], keep: Collection[int] | None = None
@@ -82,6 +89,12 @@ class Aggregator(nn.Module):
             images: Colours in [0, 1]; sides are multiples of a patch.
             keep: Layers to return, since all of them take much memory; all if absent.
         """
+        with torch.autocast(images.device.type, self.dtype, enabled=self.dtype != torch.float32):
+            return self._aggregate(images, keep)
+
+    def _aggregate(
+        self, images: Float[Tensor, "batch view 3 h w"], keep: Collection[int] | None
+    ) -> dict[int, Float[Tensor, "batch view token width"]]:
         batch, views, _, height, width = images.shape
         patches = self._patches(normalize_colors(images.flatten(0, 1)))
         camera, registers = (
@@ -126,8 +139,27 @@ def _first_and_others(
 class VGGT(nn.Module):
     """The parts of VGGT that are used; its depth and track heads are not built."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        img_size: int = 518,
+        patch_size: int = 14,
+        embed_dim: int = 1024,
+        depth: int = 24,
+        num_heads: int = 16,
+        patch_embed: str = "dinov2_vitl14_reg",
+        point_features: int = 256,
+        point_channels: Sequence[int] = (256, 512, 1024, 1024),
+    ) -> None:
+        """Build the layers; the arguments are those of :class:`Aggregator` and the point head."""
         super().__init__()
-        self.aggregator = Aggregator()
-        self.camera_head = CameraHead(dim_in=2048)
-        self.point_head = DPTHead(dim_in=2048, output_dim=4)
+        self.aggregator = Aggregator(
+            img_size, patch_size, embed_dim, depth, num_heads, patch_embed=patch_embed
+        )
+        self.camera_head = CameraHead(2 * embed_dim, num_heads=num_heads)
+        self.point_head = DPTHead(
+            2 * embed_dim, patch_size, features=point_features, out_channels=point_channels
+        )
+
+    def cast(self, dtype: torch.dtype) -> None:
+        """Run the aggregator in another precision; the heads stay in float32."""
+        self.aggregator.cast(dtype)
