@@ -12,6 +12,7 @@ from photocast.cli.inspect import inspect
 from photocast.cli.reconstruct import reconstruct
 from photocast.cli.render import render
 from photocast.cli.sample import sample
+from photocast.cli.weights import weights
 
 __all__ = ["app"]
 
@@ -46,3 +47,4 @@ app.command()(inspect)
 app.command()(evaluate)
 app.command()(render)
 app.command()(sample)
+app.add_typer(weights, name="weights")
