@@ -13,7 +13,7 @@ import torch
 from photocast.config import ReconstructConfig, optimize_preset
 from photocast.data import Capture, Check, Photo, PoseReport, Report, Scene
 from photocast.deadline import Deadline, Paced, part
-from photocast.engines.base import load_engine
+from photocast.engines.base import WITHOUT_CAMERAS, load_engine
 from photocast.errors import ConfigError, UserError
 from photocast.formats.meshes import require_mesh_file
 from photocast.ops.warm_up import warm_up
@@ -67,6 +67,10 @@ def reconstruct(
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; a folder is needed.", code="out.file")
     device = _device(config.device)
+    if config.engine in WITHOUT_CAMERAS:
+        from photocast.unposed import reconstruct_unposed
+
+        return Result(*reconstruct_unposed(folder, out, config, device, progress), out)
     capture = read_capture(folder)
     if config.holdout_every:
         capture = hold_out_every(capture, config.holdout_every)
