@@ -8,7 +8,7 @@ other, such as the voxels of a window.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -36,14 +36,23 @@ class KeyValue:
 Context = Tensor | Sequence[Tensor] | Sequence[KeyValue] | None
 
 
+class _Rows(NamedTuple):
+    """Groups of similar length, one per row, filled up to the longest with any token."""
+
+    token: Int[Tensor, "group width"]
+    mask: Bool[Tensor, "group 1 1 width"] | None
+    """Where a row holds a token of its group; None if everywhere."""
+    real_token: Int[Tensor, "real"]
+    """Tokens without the filling ..."""
+    real_place: Int[Tensor, "real"]
+    """... and their places in the flattened rows."""
+
+
 @dataclass(frozen=True, eq=False)
 class Groups:
-    """A partition of tokens, as padded rows of similar length."""
+    """A partition of tokens. Everything is laid out once; attention then waits for nothing."""
 
-    rows: tuple[Int[Tensor, "_ _"], ...]
-    """Token numbers; rows are filled up with token 0."""
-    real: tuple[Bool[Tensor, "_ _"], ...]
-    """Where a row holds a token of its group."""
+    rows: tuple[_Rows, ...]
 
 
 def group_tokens(group_of_token: Int[Tensor, "token"], count: int) -> Groups:
@@ -56,16 +65,17 @@ def group_tokens(group_of_token: Int[Tensor, "token"], count: int) -> Groups:
     sizes = torch.bincount(group_of_token, minlength=count)
     order = torch.argsort(group_of_token, stable=True)
     starts = sizes.cumsum(0) - sizes
-    bucket = (sizes - 1).clamp(min=0).to(torch.float32).add(1).log2().ceil()  # 1, 2, 4, 8 ...
-    rows, real = [], []
-    for level in torch.unique(bucket).tolist():
-        chosen = torch.nonzero(bucket == level)[:, 0]
+    level = sizes.float().log2().ceil()  # sizes 1 | 2 | 3 4 | 5 to 8 | ...
+    rows = []
+    for wanted in torch.unique(level).tolist():
+        chosen = torch.nonzero(level == wanted)[:, 0]
         column = torch.arange(int(sizes[chosen].max()), device=order.device)
-        inside = column < sizes[chosen, None]
-        place = torch.where(inside, starts[chosen, None] + column, 0)
-        rows.append(torch.where(inside, order[place], 0))
-        real.append(inside)
-    return Groups(tuple(rows), tuple(real))
+        real = column < sizes[chosen, None]
+        token = order[torch.where(real, starts[chosen, None] + column, 0)]
+        place = torch.nonzero(real.flatten())[:, 0]
+        mask = None if bool(real.all()) else real[:, None, None]
+        rows.append(_Rows(token, mask, token.flatten()[place], place))
+    return Groups(tuple(rows))
 
 
 def attend(q: Queries, k: Seen, v: Seen, groups: Groups | None = None) -> Queries:
@@ -83,11 +93,10 @@ def attend(q: Queries, k: Seen, v: Seen, groups: Groups | None = None) -> Querie
     if len(q) != 1:
         raise ValueError(f"Attention in groups takes one batch item; got {len(q)}.")
     result = torch.empty_like(q[0])
-    for rows, real in zip(groups.rows, groups.real, strict=True):
-        mask = None if bool(real.all()) else real[:, None, None]
-        a, b, c = (x[0][rows].transpose(1, 2) for x in (q, k, v))  # group head width dim
-        out = F.scaled_dot_product_attention(a, b, c, attn_mask=mask).transpose(1, 2)
-        result[rows[real]] = out[real]
+    for rows in groups.rows:
+        a, b, c = (x[0][rows.token].transpose(1, 2) for x in (q, k, v))  # group head width dim
+        out = F.scaled_dot_product_attention(a, b, c, attn_mask=rows.mask).transpose(1, 2)
+        result[rows.real_token] = out.flatten(0, 1)[rows.real_place]
     return result[None]
 
 
