@@ -57,9 +57,10 @@ def config_of(case, args):
             style=STYLES[case.repository],
             strength=float(args["cfg_strength"]),
             interval=tuple(map(float, args.get("cfg_interval", (0, 1)))),
-            rescale=args.get("guidance_rescale", 0.0),
+            rescale=float(args.get("guidance_rescale", 0)),
         )
-    given = {name: args[name] for name in ("steps", "rescale_t", "sigma_min") if name in args}
+    given = {name: float(args[name]) for name in ("rescale_t", "sigma_min") if name in args}
+    given |= {name: args[name] for name in ("steps",) if name in args}
     return SamplerConfig(guidance=guidance, **given)
 
 
@@ -85,12 +86,13 @@ def test_golden_sampling(case):
 @pytest.mark.golden(f"{SAMPLERS}.FlowEulerSampler.sample")
 def test_golden_time_schedules(case):
     schedules = case.args["schedules"]
-    case.check(**{f"t_{number}": times(*schedule) for number, schedule in enumerate(schedules)})
+    made = [times(steps, float(rescale_t)) for steps, rescale_t in schedules]
+    case.check(**{f"t_{number}": schedule for number, schedule in enumerate(made)})
 
 
 @pytest.mark.golden(f"{SAMPLERS}.FlowEulerSampler", with_array="out_v_back")
 def test_golden_flow_conversions(case):
-    state, x, v = FlowState(case.args["t"]), case["in_x_t"], case["in_v"]
+    state, x, v = FlowState(float(case.args["t"])), case["in_x_t"], case["in_v"]
     clean = state.clean(x, v)
     case.check(
         x_0=clean,
@@ -134,9 +136,10 @@ def test_golden_ssim(case):
 def compensated(case, x, correct):
     """One step with a corrected velocity: the state after it, and the velocity."""
     args = case.args
-    v = guided_velocity(Toy(case), x, args["t"], config_of(case, args))
-    v = correct(v, FlowState(args["t"]), CompensationConfig(rate=args["learning_rate"]))
-    return x - (args["t"] - args["t_prev"]) * v, v
+    t, t_prev = float(args["t"]), float(args["t_prev"])
+    v = guided_velocity(Toy(case), x, t, config_of(case, args))
+    v = correct(v, FlowState(t), CompensationConfig(rate=float(args["learning_rate"])))
+    return x - (t - t_prev) * v, v
 
 
 @pytest.mark.golden(f"{SAMPLERS}.FlowEulerGuidanceIntervalSampler.sample_ss_once_opt_delta_v")
