@@ -3,12 +3,14 @@
 """Photos without cameras in, a result folder out, by the command that people type."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from photocast.cli.boundary import run
+from photocast.engines.choose import choose_engine
 from photocast.errors import CaptureError
 from photocast.formats.gaussian_ply import write_gaussian_ply
 from photocast.formats.meshes import load_mesh
@@ -122,6 +124,37 @@ def test_masks_may_lie_in_a_folder(photos, tmp_path):
     with pytest.raises(CaptureError, match="5x5 and its photo 90x72") as caught:
         decode_pictures(capture)
     assert caught.value.code == "capture.size"
+
+
+def test_one_photo_with_a_mask_file_is_enough(photos, tmp_path):
+    rgba = np.asarray(Image.open(photos / "p0.png"))
+    (tmp_path / "masks").mkdir()
+    Image.fromarray(np.flip(rgba[..., :3], 1)).save(tmp_path / "p0.png")
+    Image.fromarray(rgba[..., 3]).save(tmp_path / "masks" / "p0.png")
+    (picture,) = decode_pictures(find_pictures(tmp_path))
+    assert np.array_equal(picture.mask, rgba[..., 3])
+
+
+def test_auto_generates_where_there_are_no_cameras_and_says_why(photos, weights, tmp_path):
+    arguments = command(photos, tmp_path / "out", weights)
+    arguments[arguments.index("generate")] = "auto"
+    assert run(arguments) == 0
+    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    assert record["options"]["engine"] == "generate"
+    warnings = json.loads((tmp_path / "out" / "report.json").read_text())["warnings"]
+    assert "4 photos but no cameras" in warnings[0]
+
+
+def test_auto_optimizes_where_photos_have_cameras():
+    name, reason = choose_engine(Path(__file__).parents[1] / "examples" / "sample")
+    assert name == "optimize"
+    assert "32 photos have cameras" in reason
+
+
+def test_auto_refuses_a_folder_that_no_engine_can_use(tmp_path):
+    with pytest.raises(CaptureError) as caught:
+        choose_engine(tmp_path)
+    assert caught.value.code == "capture.no_photos"
 
 
 @pytest.mark.parametrize(

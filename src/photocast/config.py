@@ -549,7 +549,7 @@ class ReconstructConfig:
     """One run from a capture to a result folder."""
 
     engine: str = "optimize"
-    """How to reconstruct."""
+    """How to reconstruct; auto chooses by what the capture has."""
     preset: str = "standard"
     """How much time to spend: draft, standard or high."""
     formats: tuple[str, ...] = ("glb",)

@@ -14,6 +14,7 @@ from photocast.config import ReconstructConfig, optimize_preset
 from photocast.data import Capture, Check, Photo, PoseReport, Report, Scene
 from photocast.deadline import Deadline, Paced, part
 from photocast.engines.base import WITHOUT_CAMERAS, load_engine
+from photocast.engines.choose import choose_engine
 from photocast.errors import ConfigError, UserError
 from photocast.formats.meshes import require_mesh_file
 from photocast.ops.warm_up import warm_up
@@ -67,10 +68,15 @@ def reconstruct(
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; a folder is needed.", code="out.file")
     device = _device(config.device)
+    notes: tuple[str, ...] = ()
+    if config.engine == "auto":
+        engine_name, reason = choose_engine(folder)
+        config, notes = replace(config, engine=engine_name), (reason,)
     if config.engine in WITHOUT_CAMERAS:
         from photocast.unposed import reconstruct_unposed
 
-        return Result(*reconstruct_unposed(folder, out, config, device, progress), out)
+        made = reconstruct_unposed(folder, out, config, device, progress, notes=notes)
+        return Result(*made, out)
     capture = read_capture(folder)
     if config.holdout_every:
         capture = hold_out_every(capture, config.holdout_every)
@@ -128,7 +134,7 @@ def reconstruct(
         "cameras": _without_matrices(scene.poses),
     }
     checks = (*checks, *_memory(run))
-    warnings = (*capture.warnings, *scene.warnings, *_late(deadline, clock.total))
+    warnings = (*notes, *capture.warnings, *scene.warnings, *_late(deadline, clock.total))
     report = Report(checks=checks, warnings=warnings, run=run)
     export_report(report, out, pictures, compared=True)
     return Result(scene, report, out)

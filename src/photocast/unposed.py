@@ -26,7 +26,13 @@ GAUSSIANS_FILE = "gaussians.ply"
 
 
 def reconstruct_unposed(
-    folder: Path, out: Path, config: ReconstructConfig, device: torch.device, progress: Progress
+    folder: Path,
+    out: Path,
+    config: ReconstructConfig,
+    device: torch.device,
+    progress: Progress,
+    *,
+    notes: tuple[str, ...] = (),
 ) -> tuple[Scene, Report]:
     """Generate an object and write the result folder.
 
@@ -36,6 +42,7 @@ def reconstruct_unposed(
         config: Preset, formats, weights, reference, seed.
         device: Where to compute.
         progress: Told about every stage.
+        notes: What the report should say first.
 
     Raises:
         ConfigError: An option needs cameras.
@@ -68,7 +75,7 @@ def reconstruct_unposed(
         "seconds_total": round(clock.total, 3),
         "engine": scene.facts,
     }
-    warnings = (*capture.warnings, *scene.warnings)
+    warnings = (*notes, *capture.warnings, *scene.warnings)
     report = Report(checks=checks, warnings=warnings, run=run)
     export_report(report, out, shown, compared=False)
     return scene, report

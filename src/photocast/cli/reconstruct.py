@@ -126,7 +126,7 @@ def reconstruct(
         max_seconds=max_seconds,
         init=InitConfig(mesh=str(init or ""), use=init_use.value, align=init_align),
         poses=poses.value,
-        weights=str(weights_folder(weights)) if engine == "generate" else "",
+        weights=str(weights_folder(weights)) if engine in ("generate", "auto") else "",
         reference=reference,
         low_memory=low_memory,
         device=device.value,

@@ -40,6 +40,8 @@ def find_pictures(root: Path) -> Capture:
         )
     found = tuple(View(path.stem, path, None) for path in paths)
     views, source, warnings = find_masks(root, found)
+    if all(view.mask_path for view in views):
+        source = "file"  # one or two photos are enough here
     if source == "none":
         raise CaptureError(
             f"{root} has no masks and its background is not plain, so the object cannot be told "
