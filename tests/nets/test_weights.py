@@ -140,6 +140,33 @@ def test_names_of_other_releases_are_understood(root):
     load_network(WeightFolder(root).network("slat_flow_model"), CPU)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda args: args.pop("models"),
+        lambda args: args["models"].pop("slat_flow_model"),
+        lambda args: args.update(models=3),
+    ],
+)
+def test_a_list_without_a_network_is_told(root, damage):
+    path = root / "trellis-vggt-v0-2" / "pipeline.json"
+    document = json.loads(path.read_text())
+    damage(document["args"])
+    path.write_text(json.dumps(document))
+    with pytest.raises(WeightsError, match=r"pipeline\.json does not say") as caught:
+        WeightFolder(root).network("slat_flow_model")
+    assert caught.value.code == "weights.mismatch"
+
+
+def test_settings_that_cannot_be_built_are_told(root):
+    path = root / "trellis-vggt-v0-2" / "ckpts" / "slat_flow_model.json"
+    settings = json.loads(path.read_text())
+    settings["args"]["pe_mode"] = "rope"
+    path.write_text(json.dumps(settings))
+    with pytest.raises(WeightsError, match="only 'ape' is published"):
+        load_network(WeightFolder(root).network("slat_flow_model"), CPU)
+
+
 def test_an_unknown_class_is_refused(root):
     path = root / "trellis-vggt-v0-2" / "ckpts" / "slat_flow_model.json"
     path.write_text(json.dumps({"name": "SomethingElse", "args": {}}))

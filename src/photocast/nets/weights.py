@@ -93,8 +93,14 @@ class NetworkFiles:
                 *(self.name, ", ".join(extra)),
                 extra={"event": "weights.extra_settings"},
             )
-        with torch.device("meta"):
-            return _CLASSES[self.kind](**{k: v for k, v in self.args.items() if k in accepted})
+        try:
+            with torch.device("meta"):
+                return _CLASSES[self.kind](**{k: v for k, v in self.args.items() if k in accepted})
+        except (TypeError, ValueError, KeyError) as error:
+            raise WeightsError(
+                f"{self.tensors} has settings for {self.kind} that Photocast cannot use: {error}",
+                code="weights.mismatch",
+            ) from error
 
     def check(self) -> TensorFile:
         """Compare names and shapes in the file with those of the network.
@@ -137,40 +143,43 @@ class WeightFolder:
             WeightsError: The folder, or its list of networks, is not there or damaged.
         """
         self.root = root
-        self.pipeline: dict[str, Any] = _json(root / PIPELINE / "pipeline.json")["args"]
+        self._list = root / PIPELINE / "pipeline.json"
+        self._pipeline: dict[str, Any] = _field(_json(self._list), "args", self._list)
 
     @property
     def is_test(self) -> bool:
         """Whether these are seeded weights for tests, whose results mean nothing."""
-        return bool(self.pipeline.get("test_weights", False))
+        return bool(self._pipeline.get("test_weights", False))
+
+    @property
+    def normalization(self) -> dict[str, list[float]]:
+        """Mean and standard deviation of the detailed latent, by which its flow was trained."""
+        constants: dict[str, list[float]] = _field(self._pipeline, "slat_normalization", self._list)
+        return {name: _field(constants, name, self._list) for name in ("mean", "std")}
 
     def network(self, name: str) -> NetworkFiles:
         """Find one of :data:`NETWORKS`."""
         if name == "vggt":
             return self._plain(name, "VGGT", VGGT_FOLDER, "config.json", "model.safetensors")
         if name == "image_cond_model":
-            stem = self.pipeline["image_cond_model"]
+            stem = _field(self._pipeline, "image_cond_model", self._list)
             return self._plain(
                 name, "DinoVisionTransformer", DINO_FOLDER, f"{stem}.json", f"{stem}.safetensors"
             )
-        if name not in self.pipeline["models"]:
-            raise WeightsError(
-                f"{self.root / PIPELINE / 'pipeline.json'} names no {name}. "
-                f"Fetch it again: {FETCH_COMMAND}",
-                code="weights.mismatch",
-            )
-        path = self.pipeline["models"][name]
+        path: str = _field(_field(self._pipeline, "models", self._list), name, self._list)
         base = self.root / PIPELINE / path
         if not (base.parent / f"{base.name}.json").is_file():  # a name on the hub: org/repo/path
             base = self.root / PIPELINE / Path(*Path(path).parts[2:])
-        settings = _json(base.parent / f"{base.name}.json")
-        kind = settings["name"].removeprefix("Elastic")
+        source = base.parent / f"{base.name}.json"
+        settings = _json(source)
+        kind = str(_field(settings, "name", source)).removeprefix("Elastic")
         if kind not in _CLASSES:
             raise WeightsError(
-                f"{base}.json names a network {kind!r} that Photocast does not have.",
+                f"{source} names a network {kind!r} that Photocast does not have.",
                 code="weights.mismatch",
             )
-        return NetworkFiles(name, kind, settings["args"], base.parent / f"{base.name}.safetensors")
+        args = _field(settings, "args", source)
+        return NetworkFiles(name, kind, args, base.parent / f"{base.name}.safetensors")
 
     def _plain(
         self, name: str, kind: str, folder: str, settings: str, tensors: str
@@ -229,3 +238,11 @@ def _json(path: Path) -> dict[str, Any]:
     if not isinstance(document, dict):
         raise WeightsError(f"{path} holds no settings.", code="weights.damaged")
     return document
+
+
+def _field(document: Any, key: str, path: Path) -> Any:
+    if not isinstance(document, dict) or key not in document:
+        raise WeightsError(
+            f"{path} does not say {key}. Fetch it again: {FETCH_COMMAND}", code="weights.mismatch"
+        )
+    return document[key]

@@ -95,7 +95,7 @@ def sample_latent(
     progress: Progress,
 ) -> Latent:
     """Sample what is on each voxel."""
-    constants = networks.folder.pipeline["slat_normalization"]
+    constants = networks.folder.normalization
     args = networks.folder.network("sparse_structure_flow_model").args
     _, noise = draw_noise(config.seed, int(args["resolution"]), len(voxels))
     with torch.inference_mode(), networks.use("slat_flow_model") as flow:
