@@ -13,7 +13,8 @@ import torch
 from photocast.config import ReconstructConfig, optimize_preset
 from photocast.data import Capture, Check, Photo, PoseReport, Report, Scene
 from photocast.deadline import Deadline, Paced, part
-from photocast.engines.base import load_engine
+from photocast.engines.base import WITHOUT_CAMERAS, load_engine
+from photocast.engines.choose import choose_engine
 from photocast.errors import ConfigError, UserError
 from photocast.formats.meshes import require_mesh_file
 from photocast.ops.warm_up import warm_up
@@ -68,6 +69,15 @@ def reconstruct(
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; a folder is needed.", code="out.file")
     device = _device(config.device)
+    notes: tuple[str, ...] = ()
+    if config.engine == "auto":
+        engine_name, reason = choose_engine(folder)
+        config, notes = replace(config, engine=engine_name), (reason,)
+    if config.engine in WITHOUT_CAMERAS:
+        from photocast.unposed import reconstruct_unposed
+
+        made = reconstruct_unposed(folder, out, config, device, progress, notes=notes)
+        return Result(*made, out)
     capture = read_capture(folder)
     if config.holdout_every:
         capture = hold_out_every(capture, config.holdout_every)
@@ -127,7 +137,7 @@ def reconstruct(
         "cameras": _without_matrices(scene.poses),
     }
     checked = checked.joined([*sizes, *scores, *cameras, *_memory(run)])
-    warnings = (*capture.warnings, *scene.warnings, *_late(deadline, clock.total))
+    warnings = (*notes, *capture.warnings, *scene.warnings, *_late(deadline, clock.total))
     report = replace(checked.report, warnings=warnings, run=run)
     export_report(
         report,

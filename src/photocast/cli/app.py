@@ -16,6 +16,7 @@ from photocast.cli.render import render
 from photocast.cli.repair import repair
 from photocast.cli.sample import sample
 from photocast.cli.simplify import simplify
+from photocast.cli.weights import weights
 
 __all__ = ["app"]
 
@@ -54,3 +55,4 @@ app.command()(sample)
 app.command()(check)
 app.command()(repair)
 app.command()(simplify)
+app.add_typer(weights, name="weights")

@@ -3,7 +3,7 @@
 """The nouns that flow between stages. Frozen; a value that exists is valid."""
 
 from photocast.data.camera import Camera, Distortion
-from photocast.data.capture import Capture, Photo, View
+from photocast.data.capture import Capture, Photo, Picture, View
 from photocast.data.mesh import Material, Mesh
 from photocast.data.poses import CameraChange, LensChange, PoseReport
 from photocast.data.report import Check, Histogram, Issue, Report, SecondOpinion, Verdict
@@ -22,6 +22,7 @@ __all__ = [
     "Material",
     "Mesh",
     "Photo",
+    "Picture",
     "PoseReport",
     "Report",
     "Scene",

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from photocast.formats.glb_write import FRAME_MARK
+from photocast.formats.gltf_document import FRAME_MARK
 from photocast.geometry.upright import matrix_of
 
 __all__ = ["frame_up"]
