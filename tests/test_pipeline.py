@@ -44,6 +44,7 @@ FILES = {
     "report.json",
     "report.html",
     "run.json",
+    "faces.pcfl",
 }
 TRAIN, TEST = 12, 3
 

@@ -14,6 +14,7 @@ __all__ = [
     "AppearanceConfig",
     "CarveConfig",
     "DepthConfig",
+    "GenerateConfig",
     "InitConfig",
     "MeshConfig",
     "OptimizeConfig",
@@ -24,6 +25,7 @@ __all__ = [
     "SampleLight",
     "UnwrapConfig",
     "VolumeConfig",
+    "generate_preset",
     "optimize_preset",
 ]
 
@@ -491,15 +493,70 @@ class OptimizeConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class GenerateConfig:
+    """The ``generate`` engine."""
+
+    weights: str = ""
+    """Folder of weights."""
+    reference: str = ""
+    """Name of the photo relative to which the others are placed; empty takes the first."""
+    guidance: Literal["added", "mixed"] = "added"
+    """What a strength means: (1 + w) conditional - w unconditional, or w and 1 - w."""
+    structure_steps: int = 30
+    """Steps that find the occupied voxels."""
+    structure_strength: float = 7.5
+    """Guidance of these steps."""
+    detail_steps: int = 12
+    """Steps that find what is on the voxels."""
+    detail_strength: float = 3.0
+    """Guidance of these steps."""
+    guided: tuple[float, float] = (0.5, 1.0)
+    """Times from 1 (noise) to 0 at which steps are guided, ends included."""
+    rescale_t: float = 3.0
+    """Above 1, more steps near the noise."""
+    max_voxels: int = 80_000
+    """More occupied voxels than this are refused, since memory grows with them."""
+    face_count: int = 200_000
+    """At most this many triangles."""
+    texture: int = 2048
+    """Side of the square base colour map [px]."""
+    low_memory: bool = False
+    """Keep a network on the device only while it is at work."""
+    device: str = "cpu"
+    """Torch device."""
+    seed: int = 0
+    """Decides what is made up; equal seeds give equal objects on the same device."""
+
+    def __post_init__(self) -> None:
+        limits = {
+            "structure_steps": (1, 1000),
+            "detail_steps": (1, 1000),
+            "rescale_t": (0.1, 100.0),
+            "max_voxels": (1, 262_144),
+            "face_count": (100, 20_000_000),
+            "texture": (16, 16384),
+            "seed": (0, 2**31 - 1),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"generate.{name} = {value}: must be from {low} to {high}.")
+        if self.guidance not in ("added", "mixed"):
+            raise ConfigError(f"generate.guidance = {self.guidance!r}: must be added or mixed.")
+        if not 0 <= self.guided[0] <= self.guided[1] <= 1:
+            raise ConfigError(f"generate.guided = {self.guided}: must rise within 0 to 1.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ReconstructConfig:
     """One run from a capture to a result folder."""
 
     engine: str = "optimize"
-    """How to reconstruct."""
+    """How to reconstruct; auto chooses by what the capture has."""
     preset: str = "standard"
     """How much time to spend: draft, standard or high."""
     formats: tuple[str, ...] = ("glb",)
-    """Mesh files to write: glb, obj, ply, stl."""
+    """Mesh files to write: glb, gltf, obj, ply, stl, 3mf, usdz."""
     holdout_every: int | None = None
     """Keep every Nth photo for testing; 0 uses all; None keeps the capture's own split."""
     max_size: int | None = None
@@ -510,6 +567,12 @@ class ReconstructConfig:
     """When to be done: later steps are left out [s]; None takes all the time it needs."""
     poses: str = "auto"
     """Correct cameras that are slightly off: auto (where it helps), on or off."""
+    weights: str = ""
+    """Folder of weights, for engines that need any."""
+    reference: str = ""
+    """Photo that an engine without cameras places the others by; empty takes the first."""
+    low_memory: bool = False
+    """Keep networks on the device only while they are at work, for engines that have any."""
     device: str = "auto"
     """auto, cpu or cuda."""
     seed: int = 0
@@ -579,6 +642,19 @@ def optimize_preset(
         device=device,
     )
     return _lighter(chosen) if device == "cpu" and name == "standard" else chosen
+
+
+def generate_preset(name: str) -> GenerateConfig:
+    """The settings behind a preset of the ``generate`` engine; one of ``PRESETS``."""
+    return {
+        "draft": GenerateConfig(
+            structure_steps=12, detail_steps=8, face_count=60_000, texture=1024
+        ),
+        "standard": GenerateConfig(),
+        "high": GenerateConfig(
+            structure_steps=50, detail_steps=25, face_count=500_000, texture=4096
+        ),
+    }[name]
 
 
 def _appearance_preset(name: str, size: int, seed: int) -> AppearanceConfig:

@@ -9,7 +9,8 @@
     │   ├── CaptureError                    files, photos, masks, depth
     │   ├── CameraError                     poses and intrinsics
     │   ├── MeshError                       a mesh file
-    │   └── LightError                      an environment map
+    │   ├── LightError                      an environment map
+    │   └── WeightsError                    weights of a network
     └── Cancelled             exit code 130 the user stopped the run
 
 Each carries a stable ``code`` such as ``capture.no_photos``; the sentence says what happened, with
@@ -26,6 +27,7 @@ __all__ = [
     "PhotocastError",
     "UnsuitableInput",
     "UserError",
+    "WeightsError",
 ]
 
 
@@ -69,9 +71,18 @@ class CameraError(UnsuitableInput):
 class MeshError(UnsuitableInput):
     """A mesh file cannot be used."""
 
+    def __init__(self, message: str, *, code: str = "internal", count: int | None = None) -> None:
+        super().__init__(message, code=code)
+        self.count = count
+        """How many numbers or entries are wrong, where that is known."""
+
 
 class LightError(UnsuitableInput):
     """An environment map cannot be used."""
+
+
+class WeightsError(UnsuitableInput):
+    """Weights of a network are absent, damaged, or of another network."""
 
 
 class Cancelled(PhotocastError):

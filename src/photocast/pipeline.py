@@ -13,18 +13,20 @@ import torch
 from photocast.config import ReconstructConfig, optimize_preset
 from photocast.data import Capture, Check, Photo, PoseReport, Report, Scene
 from photocast.deadline import Deadline, Paced, part
-from photocast.engines.base import load_engine
+from photocast.engines.base import WITHOUT_CAMERAS, load_engine
+from photocast.engines.choose import choose_engine
 from photocast.errors import ConfigError, UserError
 from photocast.formats.meshes import require_mesh_file
 from photocast.ops.warm_up import warm_up
 from photocast.progress import Progress, silent
+from photocast.stages.check_page import issue_pictures, shape_pictures
 from photocast.stages.evaluate import evaluate_views, mean_scores
 from photocast.stages.export import draw_pictures, export_mesh, export_report, mesh_formats
 from photocast.stages.ingest import decode_photos, hold_out_every, read_capture
 from photocast.stages.lit_drawing import rendering_of
 from photocast.stages.render import Drawable, drawable
 from photocast.stages.run_record import StageClock, describe_run
-from photocast.stages.validate import check_mesh
+from photocast.stages.validate import check_file
 
 __all__ = ["MAX_SIZES", "Result", "reconstruct"]
 
@@ -67,6 +69,15 @@ def reconstruct(
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; a folder is needed.", code="out.file")
     device = _device(config.device)
+    notes: tuple[str, ...] = ()
+    if config.engine == "auto":
+        engine_name, reason = choose_engine(folder)
+        config, notes = replace(config, engine=engine_name), (reason,)
+    if config.engine in WITHOUT_CAMERAS:
+        from photocast.unposed import reconstruct_unposed
+
+        made = reconstruct_unposed(folder, out, config, device, progress, notes=notes)
+        return Result(*made, out)
     capture = read_capture(folder)
     if config.holdout_every:
         capture = hold_out_every(capture, config.holdout_every)
@@ -105,10 +116,12 @@ def reconstruct(
     photos = tuple(replace(p, camera=scene.cameras.get(p.name, p.camera)) for p in photos)
     item = drawable(scene.mesh, device, light=scene.light)
     with ThreadPoolExecutor(1, thread_name_prefix="photocast-check") as pool:
-        checking = pool.submit(check_mesh, scene.mesh)
+        # The file is checked, not the mesh in memory: what a user gets.
+        checking = pool.submit(check_file, out / "mesh.glb", "result", up=scene.up)
         scored = _scores(item, tests or photos, deadline, held_out=bool(tests), progress=clock)
         scores, views = scored
-        checks = (*scores, *_camera_checks(scene.poses), *checking.result(), *sizes)
+        checked = checking.result()
+        cameras = _camera_checks(scene.poses, len(photos), len(capture.views))
     pace = part(Paced(clock, deadline), _TURNTABLE_TIME)
     pictures = draw_pictures(scene, tests or photos, device=device, progress=pace, item=item)
     clock.lap("preview")
@@ -123,18 +136,33 @@ def reconstruct(
         "views": views,
         "cameras": _without_matrices(scene.poses),
     }
-    checks = (*checks, *_memory(run))
-    warnings = (*capture.warnings, *scene.warnings, *_late(deadline, clock.total))
-    report = Report(checks=checks, warnings=warnings, run=run)
-    export_report(report, out, pictures, compared=True)
+    checked = checked.joined([*sizes, *scores, *cameras, *_memory(run)])
+    warnings = (*notes, *capture.warnings, *scene.warnings, *_late(deadline, clock.total))
+    report = replace(checked.report, warnings=warnings, run=run)
+    export_report(
+        report,
+        out,
+        pictures,
+        compared=True,
+        layers=checked.layers,
+        more=shape_pictures(item, checked.facts, scene.up),
+        issue_images=issue_pictures(report, checked.facts, item, scene.up),
+    )
     return Result(scene, report, out)
 
 
-def _camera_checks(poses: PoseReport) -> list[Check]:
-    """How far the cameras were moved, as two rows of the report."""
+def _camera_checks(poses: PoseReport, used: int, total: int) -> list[Check]:
+    """Where the cameras are from, and how far they were moved."""
+    source = "given" if poses.kept == "nothing" else "given, then corrected"
+    facts = [
+        Check("cameras.source", source),
+        Check("cameras.count", used),
+        Check("cameras.registered_share", used / max(total, 1)),
+    ]
     if poses.kept == "nothing":
-        return [Check("cameras.shift", 0.0, "px", note=poses.reason)]
+        return [*facts, Check("cameras.shift", 0.0, "px", note=poses.reason)]
     return [
+        *facts,
         Check(
             "cameras.shift",
             _rounded(poses.numbers["shift"]),
@@ -219,7 +247,12 @@ def _scores(
     mean = mean_scores(views)
     which = "held-out photos" if held_out else "photos used for the reconstruction"
     note = f"mean over {len(views)} {'' if len(views) == given else f'of {given} '}{which}"
+    overlaps = [view.mask_iou for view in views if view.mask_iou is not None]
+    inside = [view.psnr_inside for view in views]
     checks = [
+        Check("image.photos", len(views), note=which),
+        Check("image.worst_mask_iou", _rounded(min(overlaps, default=None)), note=which),
+        Check("image.worst_psnr_inside", _rounded(min(inside, default=None)), note=which),
         Check("image.psnr", _rounded(mean.psnr_white), "dB", note=f"over white, {note}"),
         Check("image.psnr_inside", _rounded(mean.psnr_inside), "dB", note=f"in the mask, {note}"),
         Check("image.ssim", _rounded(mean.ssim_white), note=f"over white, {note}"),

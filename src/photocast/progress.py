@@ -7,11 +7,12 @@ callable may raise :class:`photocast.errors.Cancelled`. It is the one channel fo
 plain log lines and, later, server events and heartbeats.
 """
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 __all__ = ["Progress", "silent"]
 
 
+@runtime_checkable
 class Progress(Protocol):
     """Receives how far a stage has come; raises ``Cancelled`` to stop it."""
 

@@ -23,7 +23,28 @@ DOCS = ROOT / "docs"
 SOURCE = sorted((ROOT / "src").rglob("*.py"))
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted(DOCS.rglob("*.md"))]
 DECISIONS = sorted((DOCS / "decisions").glob("[0-9]*.md"))
-COMMANDS = typer.main.get_command(app).commands
+
+
+def all_commands(group, prefix: str = "") -> dict[str, object]:
+    """Commands by name; those of a group as well, with its name before theirs."""
+    found: dict[str, object] = {}
+    for name, command in group.commands.items():
+        found[prefix + name] = command
+        if hasattr(command, "commands"):
+            found |= all_commands(command, f"{prefix}{name} ")
+    return found
+
+
+def all_callbacks(typer_app) -> list[tuple[str, object]]:
+    """The functions behind the commands, by the name of the command."""
+    own = [(entry.callback.__name__, entry.callback) for entry in typer_app.registered_commands]
+    for group in typer_app.registered_groups:
+        inner = all_callbacks(group.typer_instance)
+        own += [(f"{group.name} {name}", callback) for name, callback in inner]
+    return own
+
+
+COMMANDS = all_commands(typer.main.get_command(app))
 
 
 def script(path: Path) -> ModuleType:
@@ -63,8 +84,8 @@ def test_a_commands_section_lists_exactly_its_arguments_and_options(name):
 
 
 CHOICES = [
-    (callback.__name__, hint)
-    for callback in (entry.callback for entry in app.registered_commands)
+    (name, hint)
+    for name, callback in all_callbacks(app)
     for hint in get_type_hints(callback).values()
     if isinstance(hint, type) and issubclass(hint, Enum)
 ]

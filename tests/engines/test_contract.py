@@ -161,7 +161,7 @@ def test_the_photos_are_not_changed(engine, settings, photos, photograph, made):
 
 
 def test_an_unknown_name_lists_those_there_are():
-    with pytest.raises(ConfigError, match="optimize") as caught:
+    with pytest.raises(ConfigError, match="optimize, generate") as caught:
         load_engine("magic")
     assert caught.value.code == "engine.unknown"
 

@@ -5,6 +5,7 @@
 import io
 import itertools
 import json
+import sys
 from dataclasses import replace
 from html.parser import HTMLParser
 
@@ -116,7 +117,7 @@ def test_the_report_knows_the_size_of_every_mesh_file(result):
         f"file.{path.name}": path.stat().st_size for path in out.iterdir() if path.stem == "mesh"
     }
     assert [check.name for check in report.checks] == [c["name"] for c in document["checks"]]
-    assert (document["format"], document["version"]) == ("photocast-report", 1)
+    assert (document["format"], document["version"]) == ("photocast-report", 2)
     assert document["passed"] is False
 
 
@@ -201,6 +202,13 @@ def test_an_out_that_is_a_file_is_refused(tmp_path):
     with pytest.raises(UserError, match="is a file") as caught:
         place_files(tmp_path / "out", {})
     assert caught.value.code == "out.file"
+
+
+def test_a_format_that_cannot_be_written_here_is_said_before_the_work(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pxr", None)
+    with pytest.raises(UserError, match=r"photocast\[usd\]"):
+        mesh_formats(["usdz"])
+    assert mesh_formats(["3mf", "gltf"]) == (".glb", ".3mf", ".gltf")
 
 
 def test_glb_is_always_written_first_and_unknown_formats_are_named():

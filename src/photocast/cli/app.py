@@ -7,11 +7,16 @@ from typing import Annotated
 import typer
 
 from photocast import __version__
+from photocast.cli.check import check
+from photocast.cli.convert import convert
 from photocast.cli.evaluate import evaluate
 from photocast.cli.inspect import inspect
 from photocast.cli.reconstruct import reconstruct
 from photocast.cli.render import render
+from photocast.cli.repair import repair
 from photocast.cli.sample import sample
+from photocast.cli.simplify import simplify
+from photocast.cli.weights import weights
 
 __all__ = ["app"]
 
@@ -45,4 +50,9 @@ app.command()(reconstruct)
 app.command()(inspect)
 app.command()(evaluate)
 app.command()(render)
+app.command()(convert)
 app.command()(sample)
+app.command()(check)
+app.command()(repair)
+app.command()(simplify)
+app.add_typer(weights, name="weights")

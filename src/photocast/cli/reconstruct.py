@@ -54,7 +54,8 @@ def reconstruct(
     engine: Annotated[str, typer.Option(help="How to reconstruct.")] = "optimize",
     preset: Annotated[Preset, typer.Option(help="How much time to spend.")] = Preset.standard,
     formats: Annotated[
-        str, typer.Option(help="Mesh files, with commas between: glb, obj, ply, stl.")
+        str,
+        typer.Option(help="Mesh files, with commas between: glb, gltf, obj, ply, stl, 3mf, usdz."),
     ] = "glb",
     holdout: Annotated[
         int | None,
@@ -84,6 +85,21 @@ def reconstruct(
     poses: Annotated[
         Poses, typer.Option(help="Correct cameras that are slightly off; auto: where it helps.")
     ] = Poses.auto,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of weights, for the engine generate.",
+            show_default="PHOTOCAST_WEIGHTS, or ~/.cache/photocast/weights",
+        ),
+    ] = None,
+    reference: Annotated[
+        str,
+        typer.Option(help="Photo by which generate places the others.", show_default="the first"),
+    ] = "",
+    low_memory: Annotated[
+        bool,
+        typer.Option("--low-memory", help="Keep networks on the device only while they work."),
+    ] = False,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
     seed: Annotated[int, typer.Option(min=0, help="Same seed, same result.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="Result as JSON on stdout.")] = False,
@@ -99,6 +115,7 @@ def reconstruct(
     from photocast import pipeline
     from photocast.cli.interrupt import cancellable
     from photocast.cli.progress_bar import progress_for
+    from photocast.cli.weights import weights_folder
     from photocast.config import InitConfig, ReconstructConfig
 
     config = ReconstructConfig(
@@ -110,6 +127,9 @@ def reconstruct(
         max_seconds=max_seconds,
         init=InitConfig(mesh=str(init or ""), use=init_use.value, align=init_align),
         poses=poses.value,
+        weights=str(weights_folder(weights)) if engine in ("generate", "auto") else "",
+        reference=reference,
+        low_memory=low_memory,
         device=device.value,
         seed=seed,
     )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from photocast.data.camera import Camera
 
-__all__ = ["Capture", "MaskSource", "Photo", "View"]
+__all__ = ["Capture", "MaskSource", "Photo", "Picture", "View"]
 
 MaskSource = Literal["alpha", "file", "background", "none"]
 
@@ -53,6 +53,17 @@ class Capture:
     """Object bounds (2, 3) in the world, where the capture names or implies them."""
     warnings: tuple[str, ...] = ()
     """Suspicious things that do not stop a reconstruction, a sentence each."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picture:
+    """A decoded photo of which nobody knows where it was taken from."""
+
+    name: str
+    rgb: NDArray[np.uint8]
+    """sRGB, (h, w, 3), as stored."""
+    mask: NDArray[np.uint8]
+    """Coverage 0..255, (h, w)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -66,9 +66,14 @@ class Mesh:
                     code="mesh.shape",
                 )
             if limit is None:
-                if not np.isfinite(array).all():
+                bad = ~np.isfinite(array)
+                if bad.any():
+                    rows = int(bad.any(axis=1).sum())
                     raise MeshError(
-                        f"mesh.{name} has NaN or infinite numbers.", code="mesh.not_finite"
+                        f"{rows:,} of {len(array):,} rows of mesh.{name} have NaN or infinite "
+                        "numbers. Repair them in a mesh editor.",
+                        code="mesh.not_finite",
+                        count=int(bad.sum()),
                     )
             elif array.size and not (array.min() >= 0 and array.max() < limit):
                 raise MeshError(

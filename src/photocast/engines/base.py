@@ -12,10 +12,12 @@ from photocast.data import Capture, Photo, Scene
 from photocast.errors import ConfigError
 from photocast.progress import Progress
 
-__all__ = ["BUILT_IN", "Engine", "engine_names", "load_engine"]
+__all__ = ["BUILT_IN", "WITHOUT_CAMERAS", "Engine", "engine_names", "load_engine"]
 
 # Strings, so that listing the engines imports none of them.
 BUILT_IN = {"optimize": "photocast.engines.optimize:Optimize"}
+WITHOUT_CAMERAS = ("generate",)
+"""Engines that take pictures instead of posed photos; see :mod:`photocast.unposed`."""
 
 
 class Engine(Protocol):
@@ -67,6 +69,7 @@ def load_engine(name: str) -> Engine:
         found: Engine = point.load()()
         return found
     raise ConfigError(
-        f"No engine is called {name!r}; there are: {', '.join(engine_names())}.",
+        f"No engine is called {name!r}; there are: "
+        f"{', '.join((*engine_names(), *WITHOUT_CAMERAS))}.",
         code="engine.unknown",
     )

@@ -84,17 +84,24 @@ def make_camera(
     """
     width, height = size
     numbers = (intrinsics.fx, intrinsics.fy, intrinsics.cx, intrinsics.cy)
-    if not (math.isfinite(sum(numbers)) and np.isfinite(camera_from_world).all()):
+    stated_width, stated_height = float(intrinsics.width), float(intrinsics.height)
+    if not stated_width * stated_height or not math.isfinite(stated_width * stated_height):
+        raise CameraError(
+            f"{file.name} gives {name} a size of {stated_width:g}x{stated_height:g} px. "
+            "Export the cameras again.",
+            code="camera.intrinsics",
+        )
+    if not (all(map(math.isfinite, numbers)) and np.isfinite(camera_from_world).all()):
         raise CameraError(
             f"{file.name} gives NaN or infinite numbers for {name}. Remove that photo or estimate "
             "the cameras again.",
             code="camera.not_finite",
         )
-    sx, sy = width / intrinsics.width, height / intrinsics.height
-    if abs(sx / sy - 1) > _ASPECT_TOLERANCE:
+    sx, sy = width / stated_width, height / stated_height
+    if not (sy > 0 and abs(sx / sy - 1) <= _ASPECT_TOLERANCE):
         raise CameraError(
             f"{name} is {width}x{height} px, but {file.name} describes a photo of "
-            f"{intrinsics.width:g}x{intrinsics.height:g}. Use the photos that the cameras were "
+            f"{stated_width:g}x{stated_height:g}. Use the photos that the cameras were "
             "computed from, uncropped and as stored (EXIF rotation is not applied).",
             code="camera.size",
         )

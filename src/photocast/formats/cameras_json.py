@@ -72,7 +72,7 @@ def load_cameras(path: Path) -> CameraFile:
             f"{path} cannot be read ({error.strerror}). It is written beside each result.",
             code="camera.missing",
         ) from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CameraError(f"{path} is not JSON ({error}).", code="camera.damaged") from error
     try:
         found = (document["format"], document["version"])
@@ -84,7 +84,7 @@ def load_cameras(path: Path) -> CameraFile:
         cameras = {view["name"]: _decoded(view) for view in document["views"]}
         up = np.asarray(document["up"], dtype=np.float64).reshape(3)
         lens = _decoded_lens(document.get("lens", {}))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise CameraError(
             f"{path} lacks or misspells {error}. Reconstruct again to rewrite it.",
             code="camera.damaged",

@@ -150,7 +150,7 @@ def _view(
 def _intrinsics(model: str, width: int, height: int, p: tuple[float, ...]) -> Intrinsics:
     if model not in _SUPPORTED:
         raise CameraError(
-            f"The COLMAP camera model {model} is not supported; {', '.join(_SUPPORTED)} are. Run "
+            f"The COLMAP camera model {model!r} is not supported; {', '.join(_SUPPORTED)} are. Run "
             "COLMAP's image_undistorter and use its output.",
             code="camera.model",
         )

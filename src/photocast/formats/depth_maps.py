@@ -6,6 +6,7 @@
 first, turned round here) and COLMAP's ``.bin`` (``width&height&channels&`` and float32 by rows).
 """
 
+import io
 import re
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from photocast.errors import CaptureError
-from photocast.formats.images import MAX_SIDE
+from photocast.formats.images import MAX_SIDE, BoundedFile
+from photocast.formats.npy import array_from_npy
 
 __all__ = ["DEPTH_SUFFIXES", "is_depth", "read_confidence", "read_depth"]
 
@@ -33,7 +35,7 @@ def is_depth(path: Path) -> bool:
     if path.suffix.lower() not in (".png", ".tif", ".tiff"):
         return path.suffix.lower() in DEPTH_SUFFIXES
     try:
-        with Image.open(path) as image:
+        with BoundedFile(io.FileIO(path)) as file, Image.open(file) as image:
             return image.mode.startswith("I") or image.mode == "F"
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return True
@@ -117,7 +119,7 @@ def _check_side(*sides: int) -> None:
 
 def _read_image(path: Path) -> NDArray[Any]:
     try:
-        with Image.open(path) as image:
+        with BoundedFile(io.FileIO(path)) as file, Image.open(file) as image:
             _check_side(*image.size)
             return np.array(image)
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
@@ -125,8 +127,7 @@ def _read_image(path: Path) -> NDArray[Any]:
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
-    # Mapped first: the header alone says how large it is. Pickled objects are refused.
-    array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    array = array_from_npy(path.read_bytes())
     if array.ndim in (2, 3):
         _check_side(*array.shape[:2])
         if array.ndim == 2 or array.shape[2] == 1:

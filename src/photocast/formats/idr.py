@@ -8,7 +8,9 @@ sphere around the object into the world, which gives the object's box; the world
 """
 
 import re
+import struct
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +27,18 @@ from photocast.formats.camera_file import (
     view_name,
 )
 from photocast.formats.images import image_size
+from photocast.formats.npy import array_from_npy
 from photocast.geometry.frames import decompose_projection
 
 __all__ = ["find_idr", "read_idr"]
 
 _FILES = ("cameras_sphere.npz", "cameras.npz", "cameras_large.npz")
 _FOLDERS = ("image", "images", "rgb", ".")
+_MATRIX_BYTES = 4096  # a 4x4 matrix and its header take 256
+_UNREADABLE = (
+    *(OSError, EOFError, RuntimeError, ValueError, NotImplementedError),
+    *(zipfile.BadZipFile, zlib.error, struct.error),
+)
 
 
 def find_idr(root: Path) -> Path | None:
@@ -69,6 +77,7 @@ def read_idr(path: Path) -> CameraFile:
             f"{path.name}: the pixels are skewed by up to {max(skews):.2g} px; it is ignored."
         )
     boxes = [_box(arrays[f"scale_mat_{i}"]) for i in indices if f"scale_mat_{i}" in arrays]
+    boxes = [box for box in boxes if np.isfinite(box).all()]
     return CameraFile(
         layout="idr",
         path=path,
@@ -80,15 +89,16 @@ def read_idr(path: Path) -> CameraFile:
 
 def _load(path: Path) -> dict[str, NDArray[np.float64]]:
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with zipfile.ZipFile(path) as file:
             arrays = {
-                key: np.asarray(file[key], dtype=np.float64)
-                for key in file.files
-                if re.fullmatch(r"(world|scale)_mat_\d+", key)
+                name.removesuffix(".npy"): _matrix(file, name)
+                for name in file.namelist()
+                if re.fullmatch(r"(world|scale)_mat_\d+\.npy", name)
             }
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, TypeError) as error:
+    except _UNREADABLE as error:
         raise CaptureError(
-            f"{path.name} is not a readable numpy archive ({error}).", code="capture.camera_file"
+            f"{path.name} is not a readable numpy archive ({str(error)[:200]}). Export it again.",
+            code="capture.camera_file",
         ) from error
     for key, array in arrays.items():
         if array.shape not in {(4, 4), (3, 4)}:
@@ -101,6 +111,12 @@ def _load(path: Path) -> dict[str, NDArray[np.float64]]:
                 f"{path.name}: {key} has NaN or infinite numbers.", code="camera.not_finite"
             )
     return arrays
+
+
+def _matrix(file: zipfile.ZipFile, name: str) -> NDArray[np.float64]:
+    with file.open(name) as member:
+        data = member.read(_MATRIX_BYTES)  # what it announces is not what is unpacked
+    return array_from_npy(data).astype(np.float64)
 
 
 def _view(
@@ -117,6 +133,7 @@ def _view(
     return View(name=name, image_path=photo, camera=camera), float(k[0, 1])
 
 
+@np.errstate(over="ignore", invalid="ignore")  # such a box is left out
 def _box(scale: NDArray[np.float64]) -> NDArray[np.float64]:
     # The unit sphere's axis-aligned bounds: centre plus or minus the length of each row.
     reach = np.linalg.norm(scale[:3, :3], axis=1)

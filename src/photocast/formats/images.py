@@ -7,6 +7,8 @@ Pixels are read as they are stored: an EXIF orientation tag is not applied, beca
 are not applied either; values are taken as sRGB.
 """
 
+import io
+import os
 import struct
 import warnings
 import zlib
@@ -23,6 +25,7 @@ from photocast.errors import CaptureError, UserError
 __all__ = [
     "MAX_SIDE",
     "PHOTO_SUFFIXES",
+    "BoundedFile",
     "image_orientation",
     "image_size",
     "read_mask",
@@ -37,13 +40,24 @@ MAX_SIDE = 8192
 _ORIENTATION_TAG = 274
 
 
+class BoundedFile(io.BufferedReader):
+    """A file that is never asked for more than it has.
+
+    Pillow reads as many bytes as a chunk announces, and Python takes memory for all of them first.
+    """
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        left = max(os.fstat(self.fileno()).st_size - self.tell(), 0)
+        return super().read(left if size is None or size < 0 else min(size, left))
+
+
 @contextmanager
 def _open(path: Path) -> Iterator[Image.Image]:
     # Pillow raises many kinds of errors on broken files; they all become one sentence here.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the size is checked below, before decoding
-            with Image.open(path) as image:
+            with BoundedFile(io.FileIO(path)) as file, Image.open(file) as image:
                 width, height = image.size
                 if max(width, height) > MAX_SIDE:
                     raise CaptureError(

@@ -22,6 +22,7 @@ from photocast.formats.camera_file import (
     view_name,
 )
 from photocast.formats.images import image_size
+from photocast.formats.npy import array_from_npy
 from photocast.geometry.frames import invert_rigid, nearest_rigid
 
 __all__ = ["find_llff", "read_llff"]
@@ -74,20 +75,15 @@ def read_llff(path: Path) -> CameraFile:
 
 def _load(path: Path) -> np.ndarray:
     try:
-        rows = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        rows = array_from_npy(path.read_bytes())
+    except (OSError, ValueError) as error:
         raise CaptureError(
             f"{path.name} is not a readable numpy file ({error}).", code="capture.camera_file"
         ) from error
-    if not isinstance(rows, np.ndarray) or rows.ndim != 2 or rows.shape[1] not in {15, 17}:
+    if rows.ndim != 2 or rows.shape[1] not in {15, 17}:
         raise CaptureError(
-            f"{path.name} has shape {getattr(rows, 'shape', None)}; LLFF has one row of 17 numbers "
-            "per photo.",
+            f"{path.name} has shape {rows.shape}; LLFF has one row of 17 numbers per photo.",
             code="capture.camera_file",
-        )
-    if rows.dtype.kind not in "fiu":
-        raise CaptureError(
-            f"{path.name} holds {rows.dtype} instead of numbers.", code="capture.camera_file"
         )
     rows = rows.astype(np.float64)
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))

@@ -1,12 +1,16 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Wavefront OBJ with its MTL and texture.
+"""Wavefront OBJ: positions, UVs with V up, and colours after the position as many tools have them.
 
-Written: positions, UVs with V up, one material whose base colour is a PNG, colours after the
-position as many tools have them (8-bit sRGB over 255). Roughness, metallic and normal maps are
-left out: OBJ has no agreed place for them. Read: polygons, negative indices, missing UVs.
+Colours are 8-bit sRGB over 255. The material is in ``mtl``. Read: polygons as fans around their
+first corner, faces of fewer than three corners and all other statements passed over, negative
+indices, lines continued with a backslash. UVs are kept if every corner has one, colours if every
+vertex has one, maps if all faces have one material.
 """
 
+import io
+from array import array
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,9 +18,10 @@ from numpy.typing import NDArray
 
 from photocast.data import Material, Mesh
 from photocast.errors import MeshError
+from photocast.formats.limits import check_counts, shown
+from photocast.formats.mtl import mtl_files, read_mtl
 from photocast.formats.polygons import fan_corners
 from photocast.formats.srgb import linear_from_srgb, srgb_from_linear
-from photocast.formats.textures import base_color_from_png, png_from_base_color
 
 __all__ = ["read_obj", "write_obj"]
 
@@ -28,11 +33,8 @@ def write_obj(mesh: Mesh, *, stem: str) -> dict[str, bytes]:
         mesh: Vertices in the capture's frame.
         stem: Name of all files before their suffix.
     """
-    files, lines = {}, ["# photocast"]
-    if mesh.material.base_color is not None and mesh.uvs is not None:
-        files[f"{stem}.png"] = png_from_base_color(mesh.material.base_color)
-        files[f"{stem}.mtl"] = _material(mesh.material, f"{stem}.png")
-        lines.append(f"mtllib {stem}.mtl")
+    files = {} if mesh.uvs is None else mtl_files(mesh.material, stem=stem)
+    lines = ["# photocast", *([f"mtllib {stem}.mtl"] if files else [])]
     rows = [_rows("v", _positions(mesh))]
     one_based = mesh.faces.astype(np.int64) + 1
     if mesh.uvs is not None and mesh.uv_faces is not None:
@@ -58,79 +60,112 @@ def _rows(keyword: str, numbers: NDArray[np.floating]) -> str:
     return line * len(numbers) % tuple(numbers.ravel().tolist())
 
 
-def _material(material: Material, texture: str) -> bytes:
-    shading = 0 if material.unlit else 2
-    return (
-        f"newmtl surface\nKa 0 0 0\nKd 1 1 1\nKs 0 0 0\nillum {shading}\nmap_Kd {texture}\n"
-    ).encode()
-
-
 def read_obj(data: bytes, folder: Path) -> Mesh:
-    """Decode an OBJ, looking for its material and texture in ``folder``.
+    """Decode an OBJ, looking for its material and textures in ``folder``.
 
     Raises:
-        MeshError: A line is damaged, or the named texture is missing.
+        MeshError: A line is damaged, or a named file is missing or outside the folder.
     """
+    lines, line = _Lines(), b""
     try:
-        lines = _Lines(data)
-        positions = np.array(lines.positions, dtype=np.float64).reshape(len(lines.positions), -1)
-    except (ValueError, IndexError) as error:
-        raise MeshError(f"the OBJ has a damaged line ({error}).", code="mesh.damaged") from error
+        for line in _statements(data):
+            lines.read(line.split())
+    except (ValueError, IndexError, OverflowError) as error:
+        raise MeshError(
+            f"the OBJ has a damaged line, number {lines.read_count + 1:,}: "
+            f"{shown(line.strip()[:80])}. Export it again.",
+            code="mesh.damaged",
+        ) from error
     corners = fan_corners(np.array(lines.counts, dtype=np.int64))
-    table = np.array(lines.corners, dtype=np.int64).reshape(-1, 2)[corners.ravel()]
-    faces = table[:, 0].reshape(-1, 3).astype(np.int32)
-    textured = bool(lines.uvs) and bool(len(table)) and bool((table[:, 1] >= 0).all())
+    vertices = _float32(lines.positions, 3)
+    check_counts(vertices=len(vertices), faces=len(corners))
+    uv_corners = np.array(lines.uv_corners, dtype=np.int64)
+    textured = bool(lines.uvs) and bool(len(uv_corners)) and bool((uv_corners >= 0).all())
     return Mesh(
-        vertices=np.ascontiguousarray(positions[:, :3], dtype=np.float32).reshape(-1, 3),
-        faces=faces,
-        uvs=_flip_v(np.array(lines.uvs, dtype=np.float32)) if textured else None,
-        uv_faces=table[:, 1].reshape(-1, 3).astype(np.int32) if textured else None,
-        colors=_colors(positions),
-        material=_read_material(lines.library, folder) if textured else Material(),
+        vertices=vertices,
+        faces=_indices(np.array(lines.corners, dtype=np.int64), corners, len(vertices)),
+        uvs=_flip_v(_float32(lines.uvs, 2)) if textured else None,
+        uv_faces=_indices(uv_corners, corners, len(lines.uvs) // 2) if textured else None,
+        colors=_colors(lines),
+        material=_read_material(lines, folder) if textured else Material(),
     )
 
 
+def _statements(data: bytes) -> Iterable[bytes]:
+    if b"\n" not in data:
+        data = data.replace(b"\r", b"\n")
+    if b"\\" in data:
+        data = data.replace(b"\\\r\n", b" ").replace(b"\\\n", b" ")
+    return io.BytesIO(data)
+
+
 class _Lines:
-    """The statements of an OBJ that describe a surface, as lists."""
+    """The statements of an OBJ that describe a surface, as packed numbers."""
 
-    def __init__(self, data: bytes) -> None:
-        self.positions: list[list[float]] = []
-        self.uvs: list[list[float]] = []
-        self.corners: list[tuple[int, int]] = []  # vertex, UV or -1; zero-based
-        self.counts: list[int] = []
+    def __init__(self) -> None:
+        self.positions = array("d")
+        self.colors = array("d")
+        self.uvs = array("d")
+        self.corners = array("q")  # vertices, zero-based
+        self.uv_corners = array("q")  # UVs, zero-based, or -1
+        self.counts = array("q")
         self.library = ""
-        for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
-            words = line.split()
-            try:
-                if words:
-                    self._statement(words[0], words[1:])
-            except (ValueError, IndexError) as error:
-                raise ValueError(f"line {number}: {line.strip()[:60]!r}") from error
+        self.material = ""
+        self.used: set[str] = set()
+        self.read_count = 0
 
-    def _statement(self, keyword: str, words: list[str]) -> None:
-        if keyword == "v":
-            if len(words) < 3:
-                raise ValueError(words)
-            self.positions.append([float(word) for word in words[: 6 if len(words) >= 6 else 3]])
-        elif keyword == "vt":
-            self.uvs.append([float(words[0]), float(words[1])])
-        elif keyword == "f":
-            self.corners.extend(self._corner(word) for word in words)
-            self.counts.append(len(words))
-        elif keyword == "mtllib" and words:
-            self.library = " ".join(words)
+    def read(self, words: list[bytes]) -> None:
+        keyword = words[0] if words else b""
+        if keyword == b"v":
+            x, y, z = words[1:4]
+            self.positions.extend((float(x), float(y), float(z)))
+            if len(words) >= 7:
+                self.colors.extend(map(float, words[4:7]))
+        elif keyword == b"vt":
+            self.uvs.extend((float(words[1]), float(words[2]) if len(words) > 2 else 0.0))
+        elif keyword == b"f":
+            for word in words[1:]:
+                self._corner(word)
+            self.counts.append(len(words) - 1)
+            self.used.add(self.material)
+        elif keyword == b"usemtl":
+            self.material = _name(words)
+        elif keyword == b"mtllib":
+            self.library = _name(words)
+        self.read_count += 1
 
-    def _corner(self, word: str) -> tuple[int, int]:
-        parts = word.split("/")
-        uv = parts[1] if len(parts) > 1 else ""
-        return _zero_based(int(parts[0]), len(self.positions)), (
-            _zero_based(int(uv), len(self.uvs)) if uv else -1
-        )
+    def _corner(self, word: bytes) -> None:
+        parts = word.split(b"/")
+        self.corners.append(_zero_based(int(parts[0]), len(self.positions) // 3))
+        uv = parts[1] if len(parts) > 1 else b""
+        self.uv_corners.append(_zero_based(int(uv), len(self.uvs) // 2) if uv else -1)
+
+
+def _name(words: list[bytes]) -> str:
+    return b" ".join(words[1:]).decode("utf-8", "replace")
 
 
 def _zero_based(index: int, count: int) -> int:
     # Negative counts back from the latest entry.
-    return index - 1 if index > 0 else count + index
+    found = index - 1 if index > 0 else count + index
+    if index == 0 or found < 0:
+        raise ValueError(index)
+    return found
+
+
+def _float32(numbers: "array[float]", columns: int) -> NDArray[np.float32]:
+    return np.array(numbers, dtype=np.float64).reshape(-1, columns).astype(np.float32)
+
+
+def _indices(
+    listed: NDArray[np.int64], corners: NDArray[np.int64], count: int
+) -> NDArray[np.int32]:
+    if listed.size and listed.max() >= count:  # before 32 bits make it something else
+        raise MeshError(
+            f"a face points at entry {listed.max() + 1:,} of {count:,}. Export the mesh again.",
+            code="mesh.index",
+        )
+    return listed[corners].astype(np.int32)
 
 
 def _flip_v(uvs: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -138,31 +173,14 @@ def _flip_v(uvs: NDArray[np.float32]) -> NDArray[np.float32]:
     return np.stack([uvs[:, 0], np.float32(1.0) - uvs[:, 1]], axis=1)
 
 
-def _colors(positions: NDArray[np.float64]) -> NDArray[np.float32] | None:
-    if positions.shape[1] < 6:
+def _colors(lines: _Lines) -> NDArray[np.float32] | None:
+    if not lines.colors or len(lines.colors) != len(lines.positions):
         return None
-    codes = np.rint(np.clip(positions[:, 3:6], 0, 1) * 255).astype(np.uint8)
-    return linear_from_srgb(codes)
+    codes = np.nan_to_num(np.array(lines.colors, dtype=np.float64))
+    return linear_from_srgb(np.rint(np.clip(codes, 0, 1) * 255).astype(np.uint8).reshape(-1, 3))
 
 
-def _read_material(library: str, folder: Path) -> Material:
-    path = folder / library
-    if not library or not path.is_file():
+def _read_material(lines: _Lines, folder: Path) -> Material:
+    if not lines.library or len(lines.used) > 1:
         return Material()
-    texture, unlit = "", False
-    for words in (line.split() for line in path.read_text("utf-8", "replace").splitlines()):
-        if words[:1] == ["map_Kd"]:
-            # Options such as -s 1 1 1 come before the name.
-            options = any(word.startswith("-") for word in words[1:])
-            texture = words[-1] if options else " ".join(words[1:])
-        elif words[:2] == ["illum", "0"]:
-            unlit = True
-    if not texture:
-        return Material()
-    image = folder / texture
-    if not image.is_file():
-        raise MeshError(
-            f"the texture {texture} named in {library} is missing. Put it beside the OBJ.",
-            code="mesh.texture",
-        )
-    return Material(base_color=base_color_from_png(image.read_bytes()), unlit=unlit)
+    return read_mtl(lines.library, next(iter(lines.used)), folder)

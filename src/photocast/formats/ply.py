@@ -3,7 +3,7 @@
 """PLY: welded geometry, with UVs per corner and colours per vertex.
 
 Written binary little-endian. Colours are 8-bit sRGB, and ``texcoord`` has V up, both as MeshLab
-and Blender have them. Read: text and both byte orders, polygons, extra properties.
+and Blender have them. Read: text and both byte orders, polygons as fans, extra properties.
 """
 
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from photocast.data import Mesh
 from photocast.errors import MeshError
+from photocast.formats.limits import check_counts
 from photocast.formats.ply_tables import PlyList, PlyTable, read_ply_tables
 from photocast.formats.polygons import fan_corners
 from photocast.formats.seams import distinct_rows
@@ -68,7 +69,12 @@ def read_ply(data: bytes) -> Mesh:
             "not a point cloud.",
             code="mesh.no_faces",
         )
+    if indices.values.dtype.kind == "f":
+        raise MeshError(
+            "the PLY's faces point at fractions of vertices. Export it again.", code="mesh.damaged"
+        )
     corners = fan_corners(indices.counts)
+    check_counts(faces=len(corners))
     faces = indices.values.astype(np.int32)[corners]
     colors = _colors(vertex)
     if st := next((names for names in _VERTEX_UVS if set(names) <= set(vertex.scalars)), None):
@@ -98,10 +104,17 @@ def _colors(vertex: PlyTable) -> NDArray[np.float32] | None:
     found = [channel for channel in channels if channel is not None]
     if len(found) < 3:
         return None
-    rgb = np.stack(found, axis=1)
-    if rgb.dtype.kind == "f":
-        rgb = np.rint(np.clip(rgb, 0, 1) * 255)
-    return linear_from_srgb(rgb.astype(np.uint8))
+    return linear_from_srgb(np.stack([_codes(channel) for channel in found], axis=1))
+
+
+def _codes(channel: NDArray[Any]) -> NDArray[np.uint8]:
+    # Fractions are of one, 16 bits of 65535; other integers mean 0..255.
+    if channel.dtype.kind == "f":
+        channel = np.rint(np.clip(np.nan_to_num(channel), 0, 1) * 255)
+    elif channel.dtype.itemsize == 2:
+        channel = channel // 257
+    codes: NDArray[np.uint8] = np.clip(channel, 0, 255).astype(np.uint8)
+    return codes
 
 
 def _flip_v(uvs: NDArray[np.float32]) -> NDArray[np.float32]:

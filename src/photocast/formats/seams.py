@@ -50,12 +50,17 @@ def distinct_rows(rows: NDArray[np.floating[Any]]) -> tuple[NDArray[np.intp], ND
         Where each distinct row first appears (d,), and for every row the one it equals (n,).
     """
     keys = np.ascontiguousarray(rows + 0.0)  # -0.0 and 0.0 are the same place
-    keys = keys.view(np.dtype((np.void, keys.itemsize * keys.shape[1]))).ravel()
-    _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty_like(order)
-    rank[order] = np.arange(len(order))
-    return first[order], rank[inverse.ravel()]
+    columns = keys.view(f"u{keys.itemsize}").T  # bits are sorted faster than rows are compared
+    order = np.lexsort(columns)  # stable: the first of equal rows comes first
+    new = np.ones(len(order), dtype=bool)
+    new[1:] = (columns[:, order[1:]] != columns[:, order[:-1]]).any(axis=0)
+    first = order[new]
+    appearance = np.argsort(first)
+    rank = np.empty_like(appearance)
+    rank[appearance] = np.arange(len(appearance))
+    inverse = np.empty_like(order)
+    inverse[order] = rank[np.cumsum(new) - 1]
+    return first[appearance], inverse
 
 
 def weld(mesh: Mesh) -> Mesh:

@@ -1,13 +1,21 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
-"""STL: triangles without topology. Written binary; read binary or text."""
+"""STL: triangles without topology. Written binary; read binary or text.
 
-import re
+A binary file has exactly the bytes that its count announces; anything else must be text. Text is
+read line by line, so a name may hold any word; loops of more corners become fans.
+"""
+
+import io
+from array import array
 
 import numpy as np
+from numpy.typing import NDArray
 
 from photocast.data import Mesh
 from photocast.errors import MeshError
+from photocast.formats.limits import check_counts, shown
+from photocast.formats.polygons import fan_corners
 
 __all__ = ["read_stl", "write_stl"]
 
@@ -34,27 +42,51 @@ def read_stl(data: bytes) -> Mesh:
         MeshError: Neither kind, or the file ends early.
     """
     count = int.from_bytes(data[_HEADER_BYTES : _HEADER_BYTES + 4], "little")
-    body = data[_HEADER_BYTES + 4 :]
-    if len(data) > _HEADER_BYTES + 4 and len(body) == count * _TRIANGLE.itemsize:
-        corners = np.frombuffer(body, dtype=_TRIANGLE)["corners"].reshape(-1, 3)
-    elif data.lstrip()[:5].lower() == b"solid":
-        corners = _text_corners(data)
+    body = memoryview(data)[_HEADER_BYTES + 4 :]
+    if len(body) and len(body) == count * _TRIANGLE.itemsize:
+        check_counts(faces=count)
+        vertices = np.frombuffer(body, dtype=_TRIANGLE)["corners"].reshape(-1, 3)
+        faces = np.arange(len(vertices), dtype=np.int64).reshape(-1, 3)
+    elif data[:_HEADER_BYTES].lstrip()[:5].lower() == b"solid":
+        vertices, faces = _text_triangles(data)
     else:
         raise MeshError(
-            f"the STL announces {count} triangles ({count * _TRIANGLE.itemsize} bytes) but has "
-            f"{len(body)} bytes. Copy or export it again.",
+            f"the STL announces {count:,} triangles ({count * _TRIANGLE.itemsize:,} bytes) but "
+            f"has {len(body):,} bytes for them. Copy or export it again.",
             code="mesh.truncated",
         )
-    faces = np.arange(len(corners), dtype=np.int32).reshape(-1, 3)
-    return Mesh(np.ascontiguousarray(corners, dtype=np.float32), faces)
+    return Mesh(np.ascontiguousarray(vertices, dtype=np.float32), faces.astype(np.int32))
 
 
-def _text_corners(data: bytes) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    rows = re.findall(rb"vertex\s+(\S+)\s+(\S+)\s+(\S+)", data)
+def _text_triangles(data: bytes) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    numbers, counts, at, ended = array("d"), array("q"), 0, False
+    for line in io.BytesIO(data if b"\n" in data else data.replace(b"\r", b"\n")):
+        words = line.split()
+        keyword = words[0].lower() if words else b""
+        if keyword == b"vertex":
+            numbers.extend(_position(words))
+        elif keyword == b"endloop":
+            counts.append(len(numbers) // 3 - at)
+            at = len(numbers) // 3
+        elif keyword == b"endsolid":
+            ended = True
+    if not ended or at * 3 != len(numbers):
+        raise MeshError(
+            f"the STL ends early, after {len(counts):,} triangles: its last facet or solid is not "
+            "closed. Copy or export it again.",
+            code="mesh.truncated",
+        )
+    faces = fan_corners(np.array(counts, dtype=np.int64))
+    check_counts(vertices=len(numbers) // 3, faces=len(faces))
+    return np.array(numbers, dtype=np.float64).reshape(-1, 3), faces
+
+
+def _position(words: list[bytes]) -> list[float]:
     try:
-        corners = np.array(rows, dtype="S").astype(np.float32).reshape(-1, 3)
+        x, y, z = map(float, words[1:])
     except ValueError as error:
-        raise MeshError(f"the STL has a bad number ({error}).", code="mesh.damaged") from error
-    if len(corners) % 3 or b"endsolid" not in data:
-        raise MeshError("the STL ends early. Copy or export it again.", code="mesh.truncated")
-    return corners
+        raise MeshError(
+            f"the STL has a bad vertex, {shown(b' '.join(words)[:80])}. Export it again.",
+            code="mesh.damaged",
+        ) from error
+    return [x, y, z]

@@ -7,6 +7,9 @@ metallic in blue, and stores a normal's -1..1 as 0..255.
 """
 
 import io
+import struct
+import warnings
+import zlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -20,14 +23,20 @@ from photocast.formats.png_write import encode_png
 from photocast.formats.srgb import linear_from_srgb, srgb_from_linear
 
 __all__ = [
+    "MAX_TEXTURE_SIDE",
     "base_color_from_png",
     "decode_image",
     "normal_from_pixels",
     "png_from_base_color",
+    "png_from_grey",
     "png_from_metallic_roughness",
     "png_from_normal",
 ]
 
+MAX_TEXTURE_SIDE = 8192
+"""Larger sides are refused before decoding, against decompression bombs [px]."""
+
+_FORMATS = ("PNG", "JPEG", "WEBP")  # what glTF allows; others have decoders that start programs
 _STRIP = 128  # rows
 
 
@@ -55,24 +64,49 @@ def png_from_metallic_roughness(material: Material) -> bytes | None:
     return encode_png(packed)
 
 
+def png_from_grey(values: NDArray[np.float32]) -> bytes:
+    """Encode one map (h, w) in 0..1 as it is."""
+    return encode_png(_bytes(values))
+
+
 def png_from_normal(normal: NDArray[np.float32]) -> bytes:
     """Encode tangent-space normals (h, w, 3) in -1..1."""
     return encode_png(_in_strips(lambda part: _bytes(part * 0.5 + 0.5), normal))
 
 
 def decode_image(data: bytes) -> NDArray[np.uint8]:
-    """Decode a PNG or JPEG to (h, w, 3), dropping alpha.
+    """Decode a PNG, JPEG or WebP to (h, w, 3), dropping alpha.
 
     Raises:
-        MeshError: The texture is damaged.
+        MeshError: The texture is damaged, of another kind, or larger than ``MAX_TEXTURE_SIDE``.
     """
     try:
-        with Image.open(io.BytesIO(data)) as image:
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the size is checked below, before decoding
+            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+                _check_size(*image.size)
+                return np.asarray(image.convert("RGB"))
+    except Image.DecompressionBombError as error:
         raise MeshError(
-            f"a texture image is damaged ({error}). Export it again.", code="mesh.texture"
+            f"a texture claims an enormous size; at most {MAX_TEXTURE_SIDE} px a side is read. "
+            "Make it smaller first.",
+            code="mesh.too_large",
         ) from error
+    except (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+        raise MeshError(
+            f"a texture image of {len(data):,} bytes is damaged, or neither PNG, JPEG nor WebP "
+            f"({str(error)[:80]}). Export it again.",
+            code="mesh.texture",
+        ) from error
+
+
+def _check_size(width: int, height: int) -> None:
+    if max(width, height) > MAX_TEXTURE_SIDE:
+        raise MeshError(
+            f"a texture is {width:,}x{height:,} px; at most {MAX_TEXTURE_SIDE} px a side is read. "
+            "Make it smaller first.",
+            code="mesh.too_large",
+        )
 
 
 def base_color_from_png(data: bytes) -> NDArray[np.float32]:

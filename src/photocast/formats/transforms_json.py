@@ -229,12 +229,12 @@ def _matrix(path: Path, frame: Json, name: str) -> Any:
 
 
 def _number(path: Path, data: Json, key: str, default: float | None = None) -> float | None:
-    value = data.get(key, default)
+    value = data.get(key)
     if value is None:
-        return None
+        return default
     try:
         return float(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise CameraError(
             f"{path.name}: {key} is {value!r}; a number is needed.", code="camera.intrinsics"
         ) from error

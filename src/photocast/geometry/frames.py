@@ -37,6 +37,7 @@ def invert_rigid(pose: Array) -> Array:
     return inverse
 
 
+@np.errstate(over="ignore", invalid="ignore")  # found out below
 def nearest_rigid(pose: Array) -> tuple[Array, float]:
     """Remove a uniform scale and rounding from the rotation part of a pose.
 
@@ -58,9 +59,9 @@ def nearest_rigid(pose: Array) -> tuple[Array, float]:
             "flipped: export them again without changing handedness.",
             code="camera.reflection",
         )
-    if scale < 1e-9:
+    if not 1e-9 <= scale < np.inf:
         raise CameraError(
-            "A pose has a rotation part that flattens space (determinant 0).",
+            f"A pose has a rotation part that flattens space (determinant {determinant:.3g}).",
             code="camera.not_rotation",
         )
     left, stretch, right = np.linalg.svd(linear / scale)
@@ -76,6 +77,7 @@ def nearest_rigid(pose: Array) -> tuple[Array, float]:
     return rigid, scale
 
 
+@np.errstate(over="ignore", invalid="ignore")  # found out by the caller
 def rotation_from_quaternion(quaternion: Sequence[float]) -> Array:
     """Rotation matrix (3, 3) of a Hamilton quaternion w x y z of any length but 0."""
     q = np.asarray(quaternion, dtype=np.float64)
@@ -95,6 +97,7 @@ def rotation_from_quaternion(quaternion: Sequence[float]) -> Array:
     )
 
 
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # found out by the caller
 def decompose_projection(pixel_from_world: Array) -> tuple[Array, Array]:
     """Split P = K [R | t] by RQ decomposition.
 
@@ -121,7 +124,13 @@ def decompose_projection(pixel_from_world: Array) -> tuple[Array, Array]:
     k, rotation = r.T[::-1, ::-1], q.T[::-1]
     signs = np.diag(np.sign(np.diag(k)))
     k, rotation = k @ signs, signs @ rotation
-    translation = np.linalg.solve(k, pixel_from_world[:, 3])
+    try:
+        translation = np.linalg.solve(k, pixel_from_world[:, 3])
+    except np.linalg.LinAlgError as error:
+        raise CameraError(
+            "A projection matrix cannot be split into lens and pose (rank below three).",
+            code="camera.projection",
+        ) from error
     if np.linalg.det(rotation) < 0:  # P was given with a negative factor
         rotation, translation = -rotation, -translation
     pose = np.eye(4)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
-__all__ = ["face_areas", "face_parts", "separate_touching"]
+__all__ = ["face_areas", "face_parts", "separate_touching", "split_fans"]
 
 
 _NUDGE = 1e-3  # of the way to the middle of the faces around
@@ -55,7 +55,7 @@ def separate_touching(
         Vertices and faces, each edge of which is used by exactly two faces.
     """
     for _ in range(_MAX_ROUNDS):
-        vertices, faces = _split_fans(vertices, faces)
+        vertices, faces, _ = split_fans(vertices, faces)
         crowded = _crowded_edges(faces, len(vertices))
         if not crowded:
             break
@@ -63,9 +63,14 @@ def separate_touching(
     return vertices, faces
 
 
-def _split_fans(
+def split_fans(
     vertices: NDArray[np.float32], faces: NDArray[np.int32]
-) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+) -> tuple[NDArray[np.float32], NDArray[np.int32], NDArray[np.int32]]:
+    """Give every fan of faces around a vertex a vertex of its own; see :func:`separate_touching`.
+
+    Returns:
+        Vertices, the same faces, and which vertex each is a copy of.
+    """
     links = _edge_partners(vertices.astype(np.float64), faces)
     # corners of the same vertex are one fan if their faces are partners across an edge there
     corner_count = faces.size
@@ -85,7 +90,7 @@ def _split_fans(
         np.add.at(total, new_faces.reshape(-1), np.repeat(centers, 3, axis=0))
         count = np.bincount(new_faces.reshape(-1), minlength=len(source))[:, None]
         moved[shared] += (_NUDGE * (total / count - moved))[shared].astype(np.float32)
-    return moved, new_faces
+    return moved, new_faces, source
 
 
 def _split_edges(

@@ -18,8 +18,9 @@ from photocast.data import Check, Photo, Report, Scene
 from photocast.errors import ConfigError, PhotocastError, UserError
 from photocast.formats.cameras_json import cameras_json
 from photocast.formats.environment import environment_exr
-from photocast.formats.meshes import MESH_SUFFIXES, mesh_files
+from photocast.formats.meshes import SAVED_SUFFIXES, mesh_files
 from photocast.formats.result_folder import LIGHT_FILE
+from photocast.formats.usdz_write import require_usd
 from photocast.progress import Progress, silent
 from photocast.stages.preview import preview_png
 from photocast.stages.render import Drawable, drawable
@@ -29,6 +30,7 @@ from photocast.stages.turntable import turntable_frames, webp
 from photocast.stages.validate import check_file_size
 
 __all__ = [
+    "LAYERS_FILE",
     "draw_pictures",
     "export",
     "export_mesh",
@@ -37,7 +39,17 @@ __all__ = [
     "place_files",
 ]
 
-_JUDGEMENTS = ("report.json", "report.html", "run.json", "preview.png", "turntable.webp")
+LAYERS_FILE = "faces.pcfl"
+"""Marks and numbers of every face, in a result folder; see ``face_layers``."""
+
+_JUDGEMENTS = (
+    "report.json",
+    "report.html",
+    "run.json",
+    "preview.png",
+    "turntable.webp",
+    LAYERS_FILE,
+)
 
 
 def export(
@@ -134,7 +146,14 @@ def draw_pictures(
 
 
 def export_report(
-    report: Report, out: Path, pictures: Mapping[str, bytes], *, compared: bool
+    report: Report,
+    out: Path,
+    pictures: Mapping[str, bytes],
+    *,
+    compared: bool,
+    layers: bytes | None = None,
+    more: Sequence[ReportImage] = (),
+    issue_images: Mapping[str, ReportImage] | None = None,
 ) -> None:
     """Write the pictures and ``report.json``, ``run.json`` and ``report.html``.
 
@@ -143,15 +162,18 @@ def export_report(
         out: Folder; made if absent.
         pictures: As :func:`draw_pictures` makes them.
         compared: Whether the preview compares with photos.
+        layers: Contents of ``faces.pcfl``, if there are any.
+        more: Further pictures of the page.
+        issue_images: Pictures of the page's issues, by the name of their check.
 
     Raises:
         UserError: ``out`` is a file.
         PhotocastError: The folder cannot be written.
     """
-    page = report_page(
-        report, title=out.resolve().name, images=_images(pictures, compared=compared)
-    )
-    texts = {
+    images = [*_images(pictures, compared=compared), *more]
+    page = report_page(report, title=out.resolve().name, images=images, issue_images=issue_images)
+    texts = {} if layers is None else {LAYERS_FILE: layers}
+    texts |= {
         "report.json": report_json(report),
         "run.json": run_json(report),
         "report.html": page,
@@ -164,13 +186,16 @@ def mesh_formats(formats: Sequence[str]) -> tuple[str, ...]:
 
     Raises:
         ConfigError: A format is unknown.
+        UserError: A format needs a package that is not installed.
     """
     suffixes = [f".{name.lower().lstrip('.')}" for name in formats]
-    if unknown := [suffix for suffix in suffixes if suffix not in MESH_SUFFIXES]:
+    if unknown := [suffix for suffix in suffixes if suffix not in SAVED_SUFFIXES]:
         raise ConfigError(
             f"formats has {unknown[0][1:]!r}; there are "
-            f"{', '.join(suffix[1:] for suffix in MESH_SUFFIXES)}."
+            f"{', '.join(suffix[1:] for suffix in SAVED_SUFFIXES)}."
         )
+    if ".usdz" in suffixes:
+        require_usd()
     return tuple(dict.fromkeys([".glb", *suffixes]))
 
 

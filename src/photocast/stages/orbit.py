@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from photocast.data import Camera
 
-__all__ = ["orbit_camera"]
+__all__ = ["close_up_camera", "orbit_camera"]
 
 _MARGIN = 1.04
 """Free space around the object's sphere."""
@@ -50,6 +50,34 @@ def orbit_camera(
     width, height = size
     focal = min(width, height) / 2 / np.tan(half)
     pose = _looking(position, -outward, vertical)
+    return Camera(width, height, focal, focal, width / 2, height / 2, pose)
+
+
+def close_up_camera(
+    point: NDArray[np.floating[Any]],
+    outward: NDArray[np.floating[Any]],
+    radius: float,
+    up: NDArray[np.floating[Any]],
+    *,
+    size: tuple[int, int] = (512, 512),
+    fov_deg: float = 30.0,
+) -> Camera:
+    """Look at a place on an object, straight against its surface.
+
+    Args:
+        point: What is in the middle of the picture.
+        outward: From there towards the camera, of any length.
+        radius: Of the ball around the point that fits into the picture.
+        up: The world's up direction.
+        size: Width and height of the image [px].
+        fov_deg: Full angle over the shorter side.
+    """
+    half = np.radians(fov_deg) / 2
+    towards = np.asarray(outward, np.float64) / np.linalg.norm(outward)
+    position = np.asarray(point, np.float64) + towards * radius / np.sin(half)
+    width, height = size
+    focal = min(width, height) / 2 / np.tan(half)
+    pose = _looking(position, -towards, np.asarray(up, np.float64))
     return Camera(width, height, focal, focal, width / 2, height / 2, pose)
 
 

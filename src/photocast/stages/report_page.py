@@ -12,14 +12,22 @@ from html import escape
 from typing import Any
 
 from photocast.data import Check, Report
+from photocast.stages.definitions import COUNTED, DEFINITIONS, GROUPS
+from photocast.stages.report_findings import (
+    VERDICT_WORDS,
+    glossary,
+    histograms,
+    issues,
+    opinions,
+    verdict,
+)
 from photocast.stages.report_style import REPORT_STYLE
 
-__all__ = ["ReportImage", "report_page", "value_text"]
+__all__ = ["ReportImage", "check_label", "report_page", "value_text"]
 
 _LONG = 20
 """A table of more views starts folded."""
 
-_GROUPS = {"mesh": "Mesh", "uv": "UV map", "image": "Images", "file": "Files"}
 _HEADLINES = (
     ("mesh.faces", "Triangles"),
     ("mesh.watertight", "Watertight"),
@@ -27,16 +35,6 @@ _HEADLINES = (
     ("image.ssim", "SSIM, held out"),
     ("file.mesh.glb", "mesh.glb"),
 )
-_LABELS = {
-    "mesh.faces": "Triangles",
-    "mesh.not_finite": "Numbers that are not finite",
-    "mesh.winding_consistent": "Winding consistent",
-    "mesh.non_manifold_edges": "Edges of more than two triangles",
-    "mesh.degenerate_faces": "Degenerate triangles",
-    "uv.inside": "UVs inside the map",
-    "uv.overlap": "UV overlap",
-    "uv.used": "Map in use",
-}
 _SMALL_WORDS = {"uv": "UV", "psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "iou": "IoU"}
 
 
@@ -54,7 +52,13 @@ class ReportImage:
     """CSS class of the figure: ``turntable`` or none."""
 
 
-def report_page(report: Report, *, title: str, images: Sequence[ReportImage] = ()) -> bytes:
+def report_page(
+    report: Report,
+    *,
+    title: str,
+    images: Sequence[ReportImage] = (),
+    issue_images: Mapping[str, ReportImage] | None = None,
+) -> bytes:
     """Write the page.
 
     Args:
@@ -62,15 +66,21 @@ def report_page(report: Report, *, title: str, images: Sequence[ReportImage] = (
             ``run["seconds"]`` the timings, the rest of ``run`` folds away at the end.
         title: Name of the result.
         images: Shown in order under the summary.
+        issue_images: Shown with the issues, by the name of their check.
     """
+    shown = {name: _figure(image) for name, image in (issue_images or {}).items()}
     sections = [
         _headlines(report.checks),
         _warnings(report.warnings),
         _figures(images),
+        issues(report.issues, shown),
         _checks(report.checks),
+        histograms(report.histograms),
         _views(report.run.get("views", ())),
+        opinions(report.opinions),
         _seconds(report.run.get("seconds", {})),
         _run(report.run),
+        glossary(report.checks),
     ]
     page = f"""<!doctype html>
 <html lang="en">
@@ -98,11 +108,17 @@ def _header(report: Report, title: str) -> str:
     judged = [check for check in report.checks if check.passed is not None]
     if not judged:
         return f"<header><h1>{escape(title)}</h1></header>"
+    if report.profile and report.verdict:
+        word = report.verdict
+        return (
+            f'<header><h1>{escape(title)}</h1><span class="badge {word}">{VERDICT_WORDS[word]}'
+            f'</span></header><p class="summary">{escape(verdict(report))}</p>'
+        )
     badge = f"✗ {len(failed)} failed" if failed else "✓ all passed"
     state = "failed" if failed else "passed"
     text = f"{len(judged) - len(failed)} of {len(judged)} checks passed."
     if failed:
-        text += f" Failed: {', '.join(_label(check.name) for check in failed)}."
+        text += f" Failed: {', '.join(check_label(check.name) for check in failed)}."
     return (
         f'<header><h1>{escape(title)}</h1><span class="badge {state}">{badge}</span></header>'
         f'<p class="summary">{escape(text)}</p>'
@@ -128,14 +144,17 @@ def _warnings(warnings: Sequence[str]) -> str:
 
 
 def _figures(images: Sequence[ReportImage]) -> str:
-    figures = "".join(
+    figures = "".join(map(_figure, images))
+    return figures and f"<section><h2>Result</h2>{figures}</section>"
+
+
+def _figure(image: ReportImage) -> str:
+    return (
         f'<figure class="{escape(image.kind)}">'
         f'<img src="data:{escape(image.media_type)};base64,'
         f'{base64.b64encode(image.data).decode()}" alt="{escape(image.alt)}">'
         f"<figcaption>{escape(image.caption)}</figcaption></figure>"
-        for image in images
     )
-    return figures and f"<section><h2>Result</h2>{figures}</section>"
 
 
 def _checks(checks: Sequence[Check]) -> str:
@@ -143,27 +162,55 @@ def _checks(checks: Sequence[Check]) -> str:
     for check in checks:
         groups.setdefault(check.name.partition(".")[0], []).append(check)
     parts = [
-        f"<h3>{escape(_GROUPS.get(group, _label('.' + group)))}</h3>"
-        '<table class="checks"><thead><tr><th scope="col">Check</th>'
-        '<th scope="col" class="value">Value</th><th scope="col" class="limit">Limit</th>'
-        f'<th scope="col">Result</th></tr></thead><tbody>{"".join(map(_check, members))}'
-        "</tbody></table>"
+        f"<h3>{escape(GROUPS.get(group, check_label('.' + group)))}</h3>"
+        f"{_measured(members)}{_unknown(members)}"
         for group, members in groups.items()
     ]
     return f"<section><h2>Checks</h2>{''.join(parts)}</section>" if parts else ""
 
 
+def _measured(checks: Sequence[Check]) -> str:
+    rows = "".join(_check(check) for check in checks if check.value is not None)
+    return rows and (
+        '<table class="checks"><thead><tr><th scope="col">Check</th>'
+        '<th scope="col" class="value">Value</th><th scope="col" class="limit">Limit</th>'
+        f'<th scope="col">Result</th></tr></thead><tbody>{rows}</tbody></table>'
+    )
+
+
+def _unknown(checks: Sequence[Check]) -> str:
+    """What could not be measured, together by the reason."""
+    reasons: dict[str, list[str]] = {}
+    for check in checks:
+        if check.value is None:
+            reasons.setdefault(check.note, []).append(_defined(check.name))
+    return "".join(
+        f'<p class="aside">Not measured: {", ".join(names)}. {escape(_sentence(reason))}</p>'
+        for reason, names in reasons.items()
+    )
+
+
+def _sentence(reason: str) -> str:
+    return f"{reason[:1].upper()}{reason[1:].rstrip('.')}." if reason else ""
+
+
 def _check(check: Check) -> str:
     mark = {
-        True: '<span class="mark passed">✓ passed</span>',
-        False: '<span class="mark failed">✗ failed</span>',
-        None: f'<span class="mark info">{"info" if check.value is not None else "–"}</span>',
-    }[check.passed]
+        "pass": f'<span class="mark passed">{VERDICT_WORDS["pass"]}</span>',
+        "warn": f'<span class="mark warn">{VERDICT_WORDS["warn"]}</span>',
+        "fail": f'<span class="mark failed">{VERDICT_WORDS["fail"]}</span>',
+        None: '<span class="mark info">info</span>',
+    }[check.verdict]
     note = f'<span class="aside">{escape(check.note)}</span>' if check.note else ""
     return (
-        f'<tr><th scope="row">{escape(_label(check.name))}{note}</th>'
+        f'<tr><th scope="row">{_defined(check.name)}{note}</th>'
         f"<td>{escape(value_text(check))}</td><td>{escape(_limit(check))}</td><td>{mark}</td></tr>"
     )
+
+
+def _defined(name: str) -> str:
+    label = escape(check_label(name))
+    return f'<a href="#def-{escape(name)}">{label}</a>' if name in DEFINITIONS else label
 
 
 def _views(views: Sequence[Mapping[str, Any]]) -> str:
@@ -171,13 +218,14 @@ def _views(views: Sequence[Mapping[str, Any]]) -> str:
         return ""
     keys = list(dict.fromkeys(key for view in views for key in view))
     head = "".join(
-        f'<th scope="col"{_number_class(views[0].get(key))}>{escape(_label("." + key))}</th>'
+        f'<th scope="col"{_number_class(views[0].get(key))}>{escape(check_label("." + key))}</th>'
         for key in keys
     )
     rows = "".join(
         "<tr>"
         + "".join(
-            f"<td{_number_class(view.get(key))}>{escape(_score(view.get(key)))}</td>"
+            f"<{_cell(key, keys)}{_number_class(view.get(key))}>"
+            f"{escape(_score(view.get(key)))}</{_cell(key, keys)[:2]}>"
             for key in keys
         )
         + "</tr>"
@@ -187,6 +235,11 @@ def _views(views: Sequence[Mapping[str, Any]]) -> str:
     if len(views) > _LONG:
         table = f"<details><summary>{len(views)} views</summary>{table}</details>"
     return f"<section><h2>Views</h2>{table}</section>"
+
+
+def _cell(key: str, keys: Sequence[str]) -> str:
+    # The first column names the row.
+    return 'th scope="row"' if key == keys[0] else "td"
 
 
 def _seconds(seconds: Mapping[str, float]) -> str:
@@ -207,7 +260,9 @@ def _seconds(seconds: Mapping[str, float]) -> str:
 
 def _run(run: Mapping[str, Any]) -> str:
     shown = {key: value for key, value in run.items() if key not in ("views", "seconds")}
-    parts = [f"<h3>{escape(_label('.' + key))}</h3>{_facts(value)}" for key, value in shown.items()]
+    parts = [
+        f"<h3>{escape(check_label('.' + key))}</h3>{_facts(value)}" for key, value in shown.items()
+    ]
     if not parts:
         return ""
     return (
@@ -225,10 +280,13 @@ def _facts(value: Any) -> str:
     return f"<table><tbody>{rows}</tbody></table>"
 
 
-def _label(name: str) -> str:
+def check_label(name: str) -> str:
+    """Write a check's name as people read it."""
     group, _, rest = name.partition(".")
-    if group == "file" or name in _LABELS:
-        return _LABELS.get(name, rest)
+    if name in DEFINITIONS:
+        return DEFINITIONS[name].title
+    if group == "file":
+        return rest
     words = [_SMALL_WORDS.get(word, word) for word in rest.replace(".", " ").split("_")]
     text = " ".join(words)
     return text[:1].upper() + text[1:]
@@ -236,9 +294,13 @@ def _label(name: str) -> str:
 
 def value_text(check: Check) -> str:
     """Write a check's value as people read it: ``yes``, ``27.3 dB``, ``4.1 MB``."""
-    if check.unit == "bytes" and isinstance(check.value, int):
+    definition = DEFINITIONS.get(check.name)
+    unit = check.unit or (definition.unit if definition else "")
+    if unit == "bytes" and isinstance(check.value, int):
         return _size(check.value)
-    return f"{_number(check.value)} {check.unit}".strip()
+    if unit in ("1", *COUNTED) or check.value is None:
+        unit = ""  # the label says what is counted
+    return f"{_number(check.value)} {unit}".strip()
 
 
 def _limit(check: Check) -> str:

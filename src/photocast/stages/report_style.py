@@ -35,8 +35,22 @@ section {
 }
 .summary { color: var(--soft); margin: .4rem 0 0; }
 .badge { border-radius: 999px; padding: .15rem .8rem; font-weight: 600; white-space: nowrap; }
-.passed { color: var(--good); background: var(--good-back); }
-.failed { color: var(--bad); background: var(--bad-back); }
+.passed, .pass { color: var(--good); background: var(--good-back); }
+.failed, .fail { color: var(--bad); background: var(--bad-back); }
+.warn { color: var(--note); background: var(--note-back); }
+.issues article + article { border-top: 1px solid var(--line); margin-top: 1.25rem;
+  padding-top: 1.25rem; }
+.issues h3 { color: var(--ink); font-size: 1rem; margin: 0 0 .35rem; }
+.issues p { margin: .25rem 0 .5rem; }
+.charts { display: grid; gap: 1.25rem;
+  grid-template-columns: repeat(auto-fit, minmax(17rem, 1fr)); }
+.charts figure + figure { margin-top: 0; }
+svg { width: 100%; height: auto; }
+svg rect { fill: var(--bar); } svg line { stroke: var(--soft); }
+svg text { fill: var(--soft); font-size: 11px; }
+.checks a { color: inherit; text-decoration-color: var(--soft); text-underline-offset: .2em; }
+.glossary dl { margin: 0; font-size: .9rem; columns: 22rem 2; column-gap: 2rem; }
+.glossary dt { font-weight: 600; break-after: avoid; } .glossary dd { margin: 0 0 .6rem; }
 .warnings { background: var(--note-back); border-color: transparent; }
 .warnings h2 { color: var(--note); }
 .warnings ul { margin: 0; padding-left: 1.2rem; }
@@ -58,11 +72,13 @@ tbody th { font-weight: 500; }
 td.number, th.number { text-align: right; padding-right: 1.5rem; white-space: nowrap; }
 table.checks { table-layout: fixed; min-width: 40rem; }
 table.checks th:first-child { width: 38%; } table.checks .value { width: 20%; }
-table.checks .limit { width: 14%; }
+table.checks .limit { width: 14%; } table.checks td { overflow-wrap: anywhere; }
+p.aside { margin: .6rem 0 0; }
 table.views { width: auto; min-width: 55%; }
 .aside { display: block; color: var(--soft); font-size: .85rem; font-weight: 400; }
 .mark { font-weight: 600; }
-.mark.passed, .mark.failed { border-radius: 6px; padding: .05rem .5rem; white-space: nowrap; }
+.mark.passed, .mark.failed, .mark.warn { border-radius: 6px; padding: .05rem .5rem;
+  white-space: nowrap; }
 .mark.info { color: var(--soft); font-weight: 400; }
 .time td.bar { width: 55%; padding-right: 0; }
 .time .fill { display: block; height: .65rem; min-width: 2px; border-radius: 4px;
@@ -72,5 +88,11 @@ code { background: var(--code); border-radius: 4px; padding: .05rem .35rem; font
 details summary { cursor: pointer; font-weight: 600; }
 details[open] summary { margin-bottom: .75rem; }
 footer { color: var(--soft); font-size: .85rem; margin-top: 1.5rem; }
-@media print { body { background: none; } section { break-inside: avoid; border-radius: 0; } }
+@media print {
+  body { background: none; font-size: 12px; } main { max-width: none; padding: 0; }
+  section { border-radius: 0; overflow: visible; }
+  img { max-height: 16cm; width: auto; }
+  figure, tr, article, dt { break-inside: avoid; }
+  .glossary { break-before: page; }
+}
 """

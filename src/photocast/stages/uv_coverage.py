@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from photocast.data import Mesh
 
-__all__ = ["uv_coverage"]
+__all__ = ["covered_more_than_once", "uv_coverage"]
 
 
 def uv_coverage(mesh: Mesh, size: int = 1024) -> NDArray[np.int32]:
@@ -41,6 +41,27 @@ def uv_coverage(mesh: Mesh, size: int = 1024) -> NDArray[np.int32]:
     steps -= np.bincount(row * width + end, minlength=size * width)
     counts: NDArray[np.int32] = steps.reshape(size, width).cumsum(axis=1)[:, :size].astype(np.int32)
     return counts
+
+
+def covered_more_than_once(mesh: Mesh, counts: NDArray[np.int32]) -> NDArray[np.bool_]:
+    """Find the faces whose middle lies on a texel that several cover.
+
+    Args:
+        mesh: With UVs.
+        counts: As :func:`uv_coverage` gives them.
+
+    Returns:
+        (f,).
+    """
+    assert mesh.uvs is not None
+    assert mesh.uv_faces is not None
+    height, width = counts.shape
+    middle = mesh.uvs[mesh.uv_faces].mean(axis=1)
+    x, y = (np.floor(middle[:, i] * n).astype(np.int64) for i, n in ((0, width), (1, height)))
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    found = np.zeros(len(middle), bool)
+    found[inside] = counts[y[inside], x[inside]] > 1
+    return found
 
 
 def _spans(

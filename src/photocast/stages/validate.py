@@ -1,36 +1,180 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Questions every finished mesh must answer, as checks with a number and a limit.
+"""Measure a mesh, in memory or in a file, and judge it by a profile.
 
-Topology is read from welded positions: a UV seam is not a hole.
+A file is measured as it lies there: what a user gets, not what was meant to be written.
 """
 
-from typing import Any
+import hashlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.sparse import coo_matrix
-from scipy.sparse.csgraph import connected_components
 
-from photocast.data import Check, Mesh
-from photocast.stages.uv_coverage import uv_coverage
+from photocast.data import Check, Mesh, Report
+from photocast.errors import MeshError
+from photocast.formats.frame_mark import frame_up
+from photocast.formats.meshes import read_mesh
+from photocast.formats.seams import distinct_rows, weld
+from photocast.stages.definitions import DEFINITIONS
+from photocast.stages.face_layers import face_layers
+from photocast.stages.issues import find_issues
+from photocast.stages.profiles import Profile, judged, load_profile, score
+from photocast.stages.surface_facts import Facts, surface_facts
+from photocast.stages.uv_facts import uv_facts
 
-__all__ = ["MAX_UV_OVERLAP", "check_file_size", "check_mesh"]
+__all__ = [
+    "MAX_UV_OVERLAP",
+    "RUN_GROUPS",
+    "Checked",
+    "check_file",
+    "check_file_size",
+    "check_mesh",
+    "measure",
+]
 
 MAX_UV_OVERLAP = 0.001
-"""Share of the used texels that two charts may both claim."""
+"""Share of the used texels that two triangles may both claim in a map that we keep."""
 
-_MIN_ALTITUDE = 1e-7
-"""A triangle is degenerate if its area is below this share of its squared longest edge."""
+RUN_GROUPS = ("image.", "cameras.", "memory.")
+"""What only a run can tell: the first words of those checks."""
+
+_UNUSABLE = {
+    "mesh.not_finite": "the file has numbers that are not finite",
+    "mesh.no_faces": "the file has no triangles",
+}
+"""Errors of a reader that a report can tell of; the others mean that there is no mesh at all."""
+
+_UP = np.array([0.0, 1.0, 0.0])
 
 
-def check_mesh(mesh: Mesh) -> tuple[Check, ...]:
-    """Measure one mesh.
+@dataclass(frozen=True, slots=True, eq=False)
+class Checked:
+    """A mesh file, measured and judged."""
+
+    path: Path
+    mesh: Mesh | None
+    """With equal positions welded; ``None`` if the file's numbers make no mesh."""
+    facts: Facts
+    profile: Profile
+    report: Report
+    up: NDArray[np.float64] = field(default_factory=_UP.copy)
+    """The world's up direction (3,), for pictures and cameras."""
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def layers(self) -> bytes:
+        """What is known of every face; see :mod:`photocast.stages.face_layers`."""
+        sha256 = next(str(c.value) for c in self.report.checks if c.name == "file.sha256")
+        return face_layers(self.facts, 0 if self.mesh is None else len(self.mesh.faces), sha256)
+
+    def joined(self, extra: Sequence[Check]) -> "Checked":
+        """The same with more answers, judged together; those with no answer say why."""
+        names = {check.name for check in extra}
+        lacking = [
+            Check(name, None, note="this run did not measure it")
+            for name in DEFINITIONS
+            if name.startswith(RUN_GROUPS) and name not in names
+        ]
+        checks = judged([*self.report.checks, *extra, *lacking], self.profile)
+        report = replace(
+            self.report,
+            checks=checks,
+            score=score(checks, self.profile),
+            issues=find_issues(checks, self.facts, self.mesh, self.up),
+        )
+        return replace(self, report=report)
+
+
+def check_mesh(mesh: Mesh, profile: str = "result") -> tuple[Check, ...]:
+    """Measure and judge a mesh in memory.
 
     Args:
         mesh: As it will be saved.
+        profile: A name or a path, see ``load_profile``.
     """
-    return (*_numbers(mesh), *_topology(mesh), *_shape(mesh), *_uvs(mesh))
+    return judged(measure(mesh).checks, load_profile(profile))
+
+
+def measure(
+    mesh: Mesh,
+    *,
+    raw: Mesh | None = None,
+    with_thickness: bool = True,
+    device: torch.device | None = None,
+) -> Facts:
+    """Measure a mesh without judging it.
+
+    Args:
+        mesh: Equal positions welded.
+        raw: The same with its vertices as they are stored, if that differs.
+        with_thickness: Whether to send rays through the solid.
+        device: Where to look for intersections; the CPU if absent.
+    """
+    facts = surface_facts(mesh, with_thickness=with_thickness, device=device)
+    uv_facts(facts, mesh)
+    facts.checks = [*_stored(raw or mesh), *facts.checks]
+    return facts
+
+
+def check_file(
+    path: Path,
+    profile: str = "view",
+    *,
+    extra: Sequence[Check] = (),
+    with_thickness: bool = True,
+    up: NDArray[np.float64] | None = None,
+    device: torch.device | None = None,
+) -> Checked:
+    """Measure a mesh file and judge it.
+
+    Args:
+        path: In any format that ``load_mesh`` reads.
+        profile: A name or a path, see ``load_profile``.
+        extra: More checks to judge with it, such as those about photos.
+        with_thickness: Whether to send rays through the solid.
+        up: The world's up direction, for the cameras of issues; if absent, that of a GLB of ours,
+            else +Y.
+        device: Where to look for intersections; the CPU if absent.
+
+    Raises:
+        ConfigError: The profile is wrong.
+        MeshError: There is no mesh in the file.
+    """
+    rules = load_profile(profile)
+    found_up = frame_up(path) if up is None else up
+    way_up = _UP if found_up is None else found_up
+    start = time.perf_counter()
+    seconds: dict[str, float] = {}
+    facts, mesh = Facts(), None
+    try:
+        raw = read_mesh(path)
+    except MeshError as error:
+        if error.code not in _UNUSABLE:
+            raise
+        _file_facts(facts, path)
+        _unusable(facts, error)
+    else:
+        _file_facts(facts, path)
+        mesh = weld(raw)
+        seconds["read"] = time.perf_counter() - start
+        found = measure(mesh, raw=raw, with_thickness=with_thickness, device=device)
+        facts.checks += found.checks
+        facts.flags, facts.layers, facts.histograms = found.flags, found.layers, found.histograms
+        seconds["measure"] = time.perf_counter() - start - seconds["read"]
+    checks = judged([*facts.checks, *extra], rules)
+    report = Report(
+        checks=checks,
+        profile=rules.name,
+        score=score(checks, rules),
+        issues=find_issues(checks, facts, mesh, way_up),
+        histograms=tuple(facts.histograms),
+    )
+    return Checked(path, mesh, facts, rules, report, way_up, seconds)
 
 
 def check_file_size(name: str, size_bytes: int) -> Check:
@@ -38,89 +182,40 @@ def check_file_size(name: str, size_bytes: int) -> Check:
     return Check(f"file.{name}", size_bytes, unit="bytes")
 
 
-def _numbers(mesh: Mesh) -> list[Check]:
-    arrays = [a for a in (mesh.vertices, mesh.uvs, mesh.colors) if a is not None]
-    bad = sum(int((~np.isfinite(array)).sum()) for array in arrays)
+def _file_facts(facts: Facts, path: Path) -> None:
+    data = path.read_bytes()
+    facts.add("file.format", path.suffix.lower()[1:])
+    facts.add("file.size", len(data))
+    facts.add("file.sha256", hashlib.sha256(data).hexdigest())
+
+
+def _stored(raw: Mesh) -> list[Check]:
+    """How many vertices there are before welding, and which of them are of no use."""
+    used = np.zeros(len(raw.vertices), bool)
+    used[raw.faces] = True
+    columns = [raw.vertices] if raw.colors is None else [raw.vertices, raw.colors]
+    if raw.uvs is not None and raw.uv_faces is not None:
+        # Formats with one index per corner: a vertex has one UV, that of any corner.
+        uv = np.zeros((len(raw.vertices), 2), np.float32)
+        uv[raw.faces] = raw.uvs[raw.uv_faces]
+        columns.append(uv)
+    distinct = len(distinct_rows(np.column_stack(columns))[0]) if len(raw.vertices) else 0
     return [
-        Check("mesh.vertices", len(mesh.vertices)),
-        _limited("mesh.faces", len(mesh.faces), "> 0", len(mesh.faces) > 0),
-        _limited("mesh.not_finite", bad, "= 0", bad == 0),
+        Check("mesh.file_vertices", len(raw.vertices)),
+        Check("mesh.unreferenced_vertices", int((~used).sum())),
+        Check("mesh.duplicate_vertices", len(raw.vertices) - distinct),
     ]
 
 
-def _topology(mesh: Mesh) -> list[Check]:
-    faces = mesh.faces.astype(np.int64)
-    start, stop = faces.ravel(), np.roll(faces, -1, axis=1).ravel()
-    # Sorting one number per edge is several times faster than sorting rows.
-    count = len(mesh.vertices)
-    low, high = np.minimum(start, stop), np.maximum(start, stop)
-    undirected, users = np.unique(low * count + high, return_counts=True)
-    boundary, crowded = int((users == 1).sum()), int((users > 2).sum())
-    watertight = len(faces) > 0 and bool((users == 2).all())
-    # Neighbours agree on outside if they walk their edge in opposite directions.
-    directed = np.sort(start * count + stop)
-    consistent = not bool((directed[1:] == directed[:-1]).any())
-    used = np.unique(faces)
-    edges = np.stack([undirected // max(count, 1), undirected % max(count, 1)], axis=1)
-    pieces = _component_count(edges, used)
-    euler = len(used) - len(undirected) + len(faces)
-    return [
-        Check("mesh.components", pieces),
-        _limited("mesh.watertight", watertight, "yes", watertight),
-        _limited("mesh.winding_consistent", consistent, "yes", consistent),
-        _limited("mesh.boundary_edges", boundary, "= 0", boundary == 0),
-        _limited("mesh.non_manifold_edges", crowded, "= 0", crowded == 0),
-        Check("mesh.euler_number", euler),
-        _genus(euler, pieces, watertight and consistent),
-    ]
-
-
-def _genus(euler: int, pieces: int, closed: bool) -> Check:
-    if not closed:
-        return Check("mesh.genus", None, note="only defined for a closed surface")
-    return Check("mesh.genus", pieces - euler // 2, note="handles and tunnels of all components")
-
-
-def _shape(mesh: Mesh) -> list[Check]:
-    corners = mesh.vertices.astype(np.float64)[mesh.faces]
-    edges = np.roll(corners, -1, axis=1) - corners
-    areas = np.linalg.norm(np.cross(edges[:, 0], -edges[:, 2]), axis=1) / 2
-    longest = (edges**2).sum(axis=2).max(axis=1, initial=0)
-    flat = int((areas <= _MIN_ALTITUDE * longest).sum())
-    centered = corners - (corners.mean(axis=(0, 1)) if len(corners) else 0)
-    volume = float(np.einsum("fi,fi->", centered[:, 0], np.cross(centered[:, 1], centered[:, 2])))
-    return [
-        _limited("mesh.degenerate_faces", flat, "= 0", flat == 0),
-        Check("mesh.area", float(areas.sum()), unit="unit²"),
-        _limited("mesh.volume", volume / 6, "> 0", volume > 0, unit="unit³"),
-    ]
-
-
-def _uvs(mesh: Mesh) -> list[Check]:
-    if mesh.uvs is None or not len(mesh.uvs):
-        return [Check("uv.inside", None, note="the mesh has no UVs")]
-    inside = bool(((mesh.uvs >= 0) & (mesh.uvs <= 1)).all())
-    counts = uv_coverage(mesh)
-    used = int((counts > 0).sum())
-    overlap = float((counts > 1).sum()) / max(used, 1)
-    rule = f"<= {MAX_UV_OVERLAP:g}"
-    return [
-        _limited("uv.inside", inside, "yes", inside, note="all coordinates within 0..1"),
-        _limited("uv.overlap", overlap, rule, overlap <= MAX_UV_OVERLAP, note="of used texels"),
-        Check("uv.used", used / counts.size, note="share of the map that charts cover"),
-    ]
-
-
-def _component_count(edges: NDArray[np.int64], used: NDArray[np.int64]) -> int:
-    if not len(used):
-        return 0
-    local = np.searchsorted(used, edges)
-    ones: NDArray[Any] = np.ones(len(local), dtype=np.int8)
-    graph = coo_matrix((ones, (local[:, 0], local[:, 1])), shape=(len(used), len(used)))
-    return int(connected_components(graph, directed=False, return_labels=False))
-
-
-def _limited(
-    name: str, value: float | bool, limit: str, passed: bool, *, unit: str = "", note: str = ""
-) -> Check:
-    return Check(name, value, unit=unit, limit=limit, passed=passed, note=note)
+def _unusable(facts: Facts, error: MeshError) -> None:
+    """Answer what an unreadable mesh answers, and say of the rest why it is unknown."""
+    reason = _UNUSABLE[error.code]
+    for name in DEFINITIONS:
+        if name.startswith(("mesh.", "shape.", "uv.")):
+            known = name == "mesh.faces" and error.code == "mesh.no_faces"
+            facts.add(name, 0 if known else None, "" if known else reason)
+    if error.code == "mesh.not_finite":
+        facts.checks = [
+            Check(c.name, error.count or 1, note=str(error)) if c.name == error.code else c
+            for c in facts.checks
+        ]

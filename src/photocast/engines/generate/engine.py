@@ -1,0 +1,118 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The stages of ``generate``, in order."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from photocast.config import GenerateConfig
+from photocast.data import Picture, Scene
+from photocast.engines.generate.decoding import decode_gaussians, decode_mesh, finish_mesh
+from photocast.engines.generate.networks import Networks, precision_for
+from photocast.engines.generate.sampling import sample_latent, sample_structure
+from photocast.engines.generate.views import reference_first, see
+from photocast.errors import CaptureError, ConfigError
+from photocast.nets.gaussian_decoder import Gaussians
+from photocast.nets.photo_input import crop_to_object, photo_tensor
+from photocast.nets.weights import WeightFolder
+from photocast.progress import Progress
+
+__all__ = ["Generate", "Generated"]
+
+TEST_WARNING = "The weights are a seeded test model: this result means nothing."
+UNPOSED_WARNING = (
+    "Parts that no photo shows are made up, and the photos' places around the object are not "
+    "known, so the result is not compared with them."
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Generated:
+    """The scene, and the same object as gaussians."""
+
+    scene: Scene
+    gaussians: Gaussians
+
+
+class Generate:
+    """An object from a few photos of which nobody knows where they were taken from."""
+
+    def run(
+        self, pictures: Sequence[Picture], config: GenerateConfig, progress: Progress
+    ) -> Generated:
+        """Generate.
+
+        Args:
+            pictures: Photos of one object with masks.
+            config: Weights, steps, guidance, seed.
+            progress: Called at safe points; may raise ``Cancelled``.
+
+        Raises:
+            ConfigError: The reference is none of the photos.
+            CaptureError: A mask shows no object.
+            WeightsError: Weights are missing or do not fit.
+            PhotocastError: Nothing came out.
+        """
+        device = torch.device(config.device)
+        names = [picture.name for picture in pictures]
+        if config.reference and config.reference not in names:
+            raise ConfigError(
+                f"No photo is called {config.reference!r}; there are: {', '.join(names)}.",
+                code="generate.reference",
+            )
+        order = reference_first(names, config.reference)
+        folder = WeightFolder(Path(config.weights))
+        networks = Networks(folder, device, precision_for(device), low_memory=config.low_memory)
+        images = _images([pictures[number] for number in order], _image_size(networks))
+        progress("look", 0, 1)
+        conditions = see(networks, images)
+        progress("look", 1, 1)
+        voxels = sample_structure(networks, conditions, config, progress)
+        latent = sample_latent(networks, conditions, voxels, config, progress)
+        progress("decode", 0, 2)
+        gaussians = decode_gaussians(networks, latent)
+        progress("decode", 1, 2)
+        colored = decode_mesh(networks, latent)
+        progress("decode", 2, 2, faces=len(colored.faces))
+        mesh = finish_mesh(colored, config, device, progress)
+        facts: dict[str, Any] = {
+            "photos": [names[number] for number in order],
+            "reference": names[order[0]],
+            "voxels": len(voxels),
+            "gaussians": len(gaussians.raw_opacity),
+            "faces_decoded": len(colored.faces),
+            "precision": str(networks.dtype).removeprefix("torch."),
+            "test_weights": folder.is_test,
+        }
+        warnings = (TEST_WARNING,) if folder.is_test else ()
+        scene = Scene(
+            mesh=mesh,
+            cameras={},
+            up=np.array([0.0, 0.0, 1.0]),
+            warnings=(*warnings, UNPOSED_WARNING),
+            facts=facts,
+        )
+        return Generated(scene, gaussians)
+
+
+def _image_size(networks: Networks) -> int:
+    return int(networks.folder.network("image_cond_model").args.get("img_size", 518))
+
+
+def _images(pictures: Sequence[Picture], size: int) -> torch.Tensor:
+    crops = []
+    for picture in pictures:
+        crop = crop_to_object(np.dstack([picture.rgb, picture.mask]), size)
+        if crop.shape != (size, size, 4):
+            raise CaptureError(
+                f"The mask of {picture.name} shows no object. Leave the photo out, or repair its "
+                "mask.",
+                code="capture.mask_empty",
+            )
+        crops.append(crop)
+    return photo_tensor(np.stack(crops))
