@@ -316,7 +316,7 @@ class RefineConfig:
     batch: int = 8
     """Photos per step."""
     supersample: int = 1
-    """Samples per pixel along each axis."""
+    """Samples per pixel along each axis, at most: pictures stay within 1024 px."""
     rate_base: float = 0.01
     """Optimiser step for the base colour meanwhile [square root of linear]."""
     rate_gloss: float = 0.01

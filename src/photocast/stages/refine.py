@@ -26,7 +26,7 @@ from photocast.ops.shade import Layout, filter_lobes, seen_points, shade
 from photocast.progress import Progress
 from photocast.stages.appearance import AppearanceFit
 from photocast.stages.cooled_adam import CooledAdam
-from photocast.stages.refine_targets import Targets
+from photocast.stages.refine_targets import LONGEST, Targets
 
 __all__ = ["refine"]
 
@@ -107,6 +107,8 @@ class _Shape:
             min(config.batch, len(targets.photo)), dtype=torch.int64, device=start.device
         )
         """Photos of the next step."""
+        # As with photos that are larger than LONGEST: detail beyond costs more than it tells.
+        self.finer = max(1, min(config.supersample, LONGEST // max(targets.size)))
         self.photo = torch.tensor(targets.photo, device=start.device)
         with torch.no_grad():
             environment = fit.light.exp()
@@ -139,7 +141,7 @@ class _Shape:
 
     def _drawn(self, chosen: Tensor) -> Tensor:
         """Premultiplied sRGB and coverage, each pixel a mean of its samples' light."""
-        layout, finer = self.layout, self.config.supersample
+        layout, finer = self.layout, self.finer
         world = self.positions * self.scale + self.center
         clip = transform_points(self.targets.clip_from_world[chosen], world).contiguous()
         height, width = self.targets.size
