@@ -69,8 +69,10 @@ def test_the_record_says_that_a_test_model_made_it(out):
     assert len(record["inputs"]) == 4
     report = json.loads((out / "report.json").read_text())
     assert any("means nothing" in warning for warning in report["warnings"])
-    assert [check["name"] for check in report["checks"] if check["passed"] is False] == []
-    assert not any(check["name"].startswith("image.") for check in report["checks"])
+    values = {check["name"]: check["value"] for check in report["checks"]}
+    assert values["mesh.faces"] > 100
+    # there are no posed photos to compare with: not known, and never a number
+    assert all(value is None for name, value in values.items() if name.startswith("image."))
     assert "means nothing" in (out / "report.html").read_text()
 
 

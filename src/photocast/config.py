@@ -629,8 +629,8 @@ def optimize_preset(
     faces = {"draft": 60_000, "standard": 200_000, "high": 500_000}[name]
     refine = {
         "draft": RefineConfig(epochs=3, seed=seed),
-        "standard": RefineConfig(epochs=60, supersample=2, seed=seed),
-        "high": RefineConfig(epochs=100, supersample=2, seed=seed),
+        "standard": RefineConfig(epochs=40, supersample=2, seed=seed),
+        "high": RefineConfig(epochs=80, supersample=2, seed=seed),
     }[name]
     texture = {"draft": 1024, "standard": 2048, "high": 4096}[name]
     chosen = OptimizeConfig(

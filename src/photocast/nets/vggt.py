@@ -79,6 +79,8 @@ class Aggregator(nn.Module):
         """Multiply in another precision; norms and what is added up stay in float32."""
         cast_torso([self], dtype)
         self.dtype = dtype
+        if not isinstance(self.patch_embed, PatchEmbed):
+            self.patch_embed.cast(dtype)  # it opens a precision of its own
 
     def forward(
         self, images: Float[Tensor, "batch view 3 h w"], keep: Collection[int] | None = None
