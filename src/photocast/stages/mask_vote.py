@@ -29,6 +29,7 @@ _LEVELS = 3  # 64 cells, then two halvings: 256 along the longest side
 _FIRST = 64
 _ALLOWED = 1  # views that may contradict
 _SUPPORT = 0.75  # of the views that see a point must be sure of it
+_MOST_THREADS = 4  # more only wait for the interpreter: each vote is many short calls
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,8 +61,12 @@ def settle(
         mask = (photo.labels == OBJECT) | ((photo.labels == UNKNOWN) & outline)
         return np.asarray(mask, dtype=np.bool_)
 
-    with ThreadPoolExecutor(cpu_threads(), thread_name_prefix="photocast-vote") as pool:
+    with ThreadPoolExecutor(_threads(), thread_name_prefix="photocast-vote") as pool:
         return list(pool.map(decide, wanted))
+
+
+def _threads() -> int:
+    return min(cpu_threads(), _MOST_THREADS)
 
 
 def _carve(witnesses: Sequence[Labels], box: Array) -> list[tuple[Array, float]]:
@@ -107,7 +112,7 @@ def _is_inner(index: NDArray[np.int64]) -> NDArray[np.bool_]:
 def _belongs(
     witnesses: Sequence[Labels], centres: Array, cell: float, *, strict: bool
 ) -> NDArray[np.bool_]:
-    threads = cpu_threads()
+    threads = _threads()
     with ThreadPoolExecutor(threads, thread_name_prefix="photocast-vote") as pool:
         if not strict:  # a coarse cell belongs if any part of it may
             middle = centres.mean(axis=0) if len(centres) else np.zeros(3)
