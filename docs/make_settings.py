@@ -4,7 +4,7 @@
 
     python docs/make_settings.py
 
-The sentence under a field of ``src/photocast/config.py`` is its line in the page. The pages are
+The sentence under a field in ``src/photocast/config`` is its line in the page. The pages are
 committed; a test compares.
 """
 
@@ -18,14 +18,17 @@ from photocast.config import PRESETS, optimize_preset
 from photocast.pipeline import MAX_SIZES
 
 ROOT = Path(__file__).resolve().parents[1]
-CONFIG = ROOT / "src" / "photocast" / "config.py"
+CONFIG = [
+    ROOT / "src" / "photocast" / "config" / f"_{name}.py"
+    for name in ("sample", "shape", "surface", "engines", "run")
+]
 PAGE = ROOT / "docs" / "settings.md"
 COMMANDS = ROOT / "docs" / "commands.md"
 
 _INTRO = """\
 # Settings
 
-Made by `python docs/make_settings.py` from `src/photocast/config.py`; change the sentences there.
+Made by `python docs/make_settings.py` from `src/photocast/config`; change the sentences there.
 
 Every stage has one frozen dataclass. On the command line, `photocast reconstruct` sets those of
 `ReconstructConfig` and `photocast sample` those of `SampleConfig`; the others follow the
@@ -36,9 +39,14 @@ Every stage has one frozen dataclass. On the command line, `photocast reconstruc
 
 def page() -> str:
     """The whole page as Markdown."""
-    tree = ast.parse(CONFIG.read_text(encoding="utf-8"))
-    classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]
-    return "\n".join([_INTRO, *(line for node in classes for line in _section(node))])
+    return "\n".join([_INTRO, *(line for node in classes().values() for line in _section(node))])
+
+
+def classes() -> dict[str, ast.ClassDef]:
+    """Every class of settings by name, as it stands in the source."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in CONFIG]
+    nodes = [node for tree in trees for node in tree.body]
+    return {node.name: node for node in nodes if isinstance(node, ast.ClassDef)}
 
 
 def commands_page() -> str:
@@ -51,8 +59,7 @@ def commands_page() -> str:
 
 def _presets() -> Iterator[str]:
     """A table of the settings that presets do not share."""
-    tree = ast.parse(CONFIG.read_text(encoding="utf-8"))
-    classes = {node.name: node for node in tree.body if isinstance(node, ast.ClassDef)}
+    known = classes()
     columns = [(name, device) for name in PRESETS for device in ("cpu", "cuda")]
     found = {
         (name, device): {
@@ -76,7 +83,7 @@ def _presets() -> Iterator[str]:
         values = [settings[key] for settings in flat]
         if len({repr(value) for value in values}) > 1:
             cells = " | ".join(f"`{value!r}`" for value in values)
-            yield f"| `{key}` | {cells} | {_meaning(classes, key)} |"
+            yield f"| `{key}` | {cells} | {_meaning(known, key)} |"
     yield ""
 
 

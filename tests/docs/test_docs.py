@@ -163,11 +163,9 @@ def test_the_table_of_presets_is_what_its_script_makes():
 
 def test_every_setting_has_a_sentence():
     module = script(DOCS / "make_settings.py")
-    tree = ast.parse(module.CONFIG.read_text(encoding="utf-8"))
     bare = [
-        f"{node.name}.{ast.unparse(field.target)}"
-        for node in tree.body
-        if isinstance(node, ast.ClassDef)
+        f"{name}.{ast.unparse(field.target)}"
+        for name, node in module.classes().items()
         for field, sentence in module.fields(node)
         if not sentence and not ast.unparse(field.annotation).endswith("Config")
     ]

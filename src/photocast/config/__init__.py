@@ -1,0 +1,48 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Every setting, one frozen dataclass per stage.
+
+The sentence under a field is its help. Changes use ``dataclasses.replace``; every seed is a field.
+"""
+
+from photocast.config._engines import GenerateConfig, InitConfig, InitUse, OptimizeConfig
+from photocast.config._run import (
+    MIN_SECONDS,
+    PRESETS,
+    ReconstructConfig,
+    generate_preset,
+    optimize_preset,
+)
+from photocast.config._sample import SampleConfig, SampleLight
+from photocast.config._shape import (
+    POSE_MODES,
+    CarveConfig,
+    DepthConfig,
+    MeshConfig,
+    PoseConfig,
+    VolumeConfig,
+)
+from photocast.config._surface import AppearanceConfig, RefineConfig, UnwrapConfig
+
+__all__ = [
+    "MIN_SECONDS",
+    "POSE_MODES",
+    "PRESETS",
+    "AppearanceConfig",
+    "CarveConfig",
+    "DepthConfig",
+    "GenerateConfig",
+    "InitConfig",
+    "InitUse",
+    "MeshConfig",
+    "OptimizeConfig",
+    "PoseConfig",
+    "ReconstructConfig",
+    "RefineConfig",
+    "SampleConfig",
+    "SampleLight",
+    "UnwrapConfig",
+    "VolumeConfig",
+    "generate_preset",
+    "optimize_preset",
+]

@@ -1,0 +1,122 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""What each engine is told."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from photocast.config._shape import MeshConfig, PoseConfig, VolumeConfig
+from photocast.config._surface import AppearanceConfig, RefineConfig, UnwrapConfig
+from photocast.errors import ConfigError
+
+__all__ = ["GenerateConfig", "InitConfig", "InitUse", "OptimizeConfig"]
+
+InitUse = Literal["refine", "material"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InitConfig:
+    """How a reconstruction starts from a mesh."""
+
+    mesh: str = ""
+    """The file; without one, the shape is found from the photos."""
+    use: InitUse = "refine"
+    """``refine`` moves its vertices; ``material`` leaves its geometry as it is."""
+    align: bool = False
+    """Turn, scale and move the mesh where that makes it fit the masks."""
+    min_iou: float = 0.9
+    """The mesh fits if its outlines and the masks overlap this well, median over the views."""
+    views: int = 24
+    """Photos to compare with, at most, evenly chosen."""
+    size: int = 192
+    """Side of the pictures compared [px]."""
+    face_count: int = 500_000
+    """Larger meshes are reduced to this many triangles before they are refined."""
+
+    def __post_init__(self) -> None:
+        if self.use not in ("refine", "material"):
+            raise ConfigError(f"init.use = {self.use!r}: must be refine or material.")
+        if not self.mesh and (self.align or self.use == "material"):
+            raise ConfigError("init.use = material and init.align need a mesh: init.mesh.")
+        limits = {
+            "min_iou": (0.0, 1.0),
+            "views": (1, 10_000),
+            "size": (32, 1024),
+            "face_count": (100, 20_000_000),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"init.{name} = {value}: must be from {low} to {high}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OptimizeConfig:
+    """The ``optimize`` engine."""
+
+    init: InitConfig = field(default_factory=InitConfig)
+    poses: PoseConfig = field(default_factory=PoseConfig)
+    volume: VolumeConfig = field(default_factory=VolumeConfig)
+    mesh: MeshConfig = field(default_factory=MeshConfig)
+    refine: RefineConfig = field(default_factory=RefineConfig)
+    unwrap: UnwrapConfig = field(default_factory=UnwrapConfig)
+    """Its size is replaced by the texture's."""
+    appearance: AppearanceConfig = field(default_factory=AppearanceConfig)
+    """Its size is the largest; photos may call for a smaller one."""
+    device: str = "cpu"
+    """Torch device."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GenerateConfig:
+    """The ``generate`` engine."""
+
+    weights: str = ""
+    """Folder of weights."""
+    reference: str = ""
+    """Name of the photo relative to which the others are placed; empty takes the first."""
+    guidance: Literal["added", "mixed"] = "added"
+    """What a strength means: (1 + w) conditional - w unconditional, or w and 1 - w."""
+    structure_steps: int = 30
+    """Steps that find the occupied voxels."""
+    structure_strength: float = 7.5
+    """Guidance of these steps."""
+    detail_steps: int = 12
+    """Steps that find what is on the voxels."""
+    detail_strength: float = 3.0
+    """Guidance of these steps."""
+    guided: tuple[float, float] = (0.5, 1.0)
+    """Times from 1 (noise) to 0 at which steps are guided, ends included."""
+    rescale_t: float = 3.0
+    """Above 1, more steps near the noise."""
+    max_voxels: int = 80_000
+    """More occupied voxels than this are refused, since memory grows with them."""
+    face_count: int = 200_000
+    """At most this many triangles."""
+    texture: int = 2048
+    """Side of the square base colour map [px]."""
+    low_memory: bool = False
+    """Keep a network on the device only while it is at work."""
+    device: str = "cpu"
+    """Torch device."""
+    seed: int = 0
+    """Decides what is made up; equal seeds give equal objects on the same device."""
+
+    def __post_init__(self) -> None:
+        limits = {
+            "structure_steps": (1, 1000),
+            "detail_steps": (1, 1000),
+            "rescale_t": (0.1, 100.0),
+            "max_voxels": (1, 262_144),
+            "face_count": (100, 20_000_000),
+            "texture": (16, 16384),
+            "seed": (0, 2**31 - 1),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"generate.{name} = {value}: must be from {low} to {high}.")
+        if self.guidance not in ("added", "mixed"):
+            raise ConfigError(f"generate.guidance = {self.guidance!r}: must be added or mixed.")
+        if not 0 <= self.guided[0] <= self.guided[1] <= 1:
+            raise ConfigError(f"generate.guided = {self.guided}: must rise within 0 to 1.")
