@@ -62,11 +62,13 @@ def test_ten_seconds_are_enough_for_a_whole_result(capture, tmp_path):
     (warning,) = [text for text in result.report.warnings if "limit" in text]
     assert "limit of 10 s" in warning
     assert "volume" in warning
-    steps = json.loads((tmp_path / "out" / "run.json").read_text())["steps"]
+    steps = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))["steps"]
     assert {"volume", "refine", "appearance"} <= set(steps)  # too few photos to carve
     assert all(1 <= stage["done"] <= stage["planned"] for stage in steps.values())
     assert steps["volume"]["done"] < steps["volume"]["planned"]
-    assert (tmp_path / "out" / "report.html").read_text().count("limit of 10 s") == 1
+    assert (tmp_path / "out" / "report.html").read_text(encoding="utf-8").count(
+        "limit of 10 s"
+    ) == 1
 
 
 @pytest.mark.parametrize("seconds", [0, 4.9, -3, math.nan])
@@ -85,7 +87,7 @@ def test_a_result_is_a_start_for_material_alone_from_the_command_line(capture, t
     given, made = load_mesh(tmp_path / "scan.ply"), load_mesh(tmp_path / "out" / "mesh.glb")
     corners = lambda mesh: np.sort(mesh.vertices[mesh.faces].reshape(-1, 9), axis=0)  # noqa: E731
     np.testing.assert_array_equal(corners(made), corners(given))
-    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
     assert record["options"]["init"]["use"] == "material"
     assert record["engine"]["init"]["iou"] > 0.9
     assert "scan.ply" in record["inputs"]
