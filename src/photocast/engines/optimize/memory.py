@@ -107,7 +107,8 @@ def _refine(photos: Sequence[Photo], covered: int, config: OptimizeConfig) -> in
     cut = max(_reduced_pixels(photo) for photo in photos)
     kept = _PER_KEPT_SAMPLE * min(covered, config.appearance.max_samples)
     batch = min(config.refine.batch, len(photos))
-    return _maps(config) + kept + cut * (4 * len(photos) + _PER_PIXEL_REFINED * batch)
+    drawn = min(cut * config.refine.supersample**2, LONGEST**2)
+    return _maps(config) + kept + 4 * cut * len(photos) + _PER_PIXEL_REFINED * drawn * batch
 
 
 def _reduced_pixels(photo: Photo) -> int:
