@@ -50,7 +50,7 @@ def photocast_process(*arguments: str, code: str = "") -> "subprocess.Popen[str]
         [sys.executable, "-c", script, *arguments],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
         env=ENVIRONMENT,
     )
 
