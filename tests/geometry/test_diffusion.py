@@ -13,11 +13,20 @@ FACES = torch.from_numpy(SPHERE.faces)
 COUNT = len(SPHERE.vertices)
 
 
+def solved(stiffness, b):
+    """The specification, dense: each edge of the mesh pulls its ends together."""
+    matrix = torch.eye(COUNT, dtype=torch.float64)
+    for i, j in SPHERE.edges_unique.tolist():
+        matrix[[i, j], [i, j]] += stiffness
+        matrix[[i, j], [j, i]] -= stiffness
+    return torch.linalg.solve(matrix, b.double()).float()
+
+
 @pytest.mark.parametrize("stiffness", [0.0, 1.0, 30.0])
 def test_solving_undoes_applying(stiffness):
     operator = Diffusion(FACES, COUNT, stiffness)
     x = torch.randn(COUNT, 3, generator=torch.Generator().manual_seed(0))
-    back = operator.solve(operator.apply(x), tolerance=1e-6, most_steps=400)
+    back = solved(stiffness, operator.apply(x))
     torch.testing.assert_close(back, x, rtol=1e-3, atol=1e-3)
 
 
@@ -41,16 +50,14 @@ def test_a_spike_spreads_over_its_neighbours():
     operator = Diffusion(FACES, COUNT, 10.0)
     spike = torch.zeros(COUNT, 1)
     spike[0] = 1
-    spread = operator.solve(spike, tolerance=1e-5, most_steps=200)
+    spread = operator.smooth(spike, steps=100)
     assert (spread > 0).float().mean() > 0.5
     assert float(spread.sum()) == pytest.approx(1.0, abs=1e-2)
 
 
 @pytest.mark.parametrize(("stiffness", "left"), [(0.5, 1e-4), (3.0, 1e-2), (10.0, 0.1)])
 def test_smoothing_comes_close_to_the_exact_solution(stiffness, left):
-    ball = trimesh.creation.icosphere(3)
-    faces = torch.from_numpy(ball.faces.copy()).int()
-    operator = Diffusion(faces, len(ball.vertices), stiffness)
-    b = torch.randn(len(ball.vertices), 3, generator=torch.Generator().manual_seed(0))
-    exact = operator.solve(b, tolerance=1e-7, most_steps=500)
+    operator = Diffusion(FACES, COUNT, stiffness)
+    b = torch.randn(COUNT, 3, generator=torch.Generator().manual_seed(0))
+    exact = solved(stiffness, b)
     assert (operator.smooth(b) - exact).norm() < left * exact.norm()

@@ -56,7 +56,7 @@ class Diffusion:
         return (self.apply(x) - x) / self.stiffness * self._inverse_degree
 
     def smooth(self, b: Float[Tensor, "vert c"], steps: int = 16) -> Float[Tensor, "vert c"]:
-        """About :meth:`solve`, in few device calls and without looking at the residual.
+        """About the x with (I + stiffness L) x = b, without looking at the residual.
 
         Chebyshev semi-iteration on x = G x + c, c = b / diagonal. All eigenvalues of G lie within
         the largest neighbour sum of a row, so no inner products are needed; at a stiffness of 3,
@@ -69,40 +69,4 @@ class Diffusion:
             omega = 2 / (2 - self._reach**2) if step == 0 else 1 / (1 - self._reach**2 * omega / 4)
             ahead = torch.sparse.addmm(c, self._jacobi, x)
             before, x = x, torch.lerp(before, ahead, omega)
-        return x
-
-    def solve(
-        self,
-        b: Float[Tensor, "vert c"],
-        *,
-        start: Float[Tensor, "vert c"] | None = None,
-        tolerance: float = 1e-3,
-        most_steps: int = 60,
-    ) -> Float[Tensor, "vert c"]:
-        """x with (I + stiffness L) x = b, by conjugate gradients with a diagonal preconditioner.
-
-        Args:
-            b: Right-hand sides.
-            start: Where to begin; zero if not given.
-            tolerance: Of the residual, relative to b.
-            most_steps: Stops there even if the tolerance is not met.
-        """
-        x = torch.zeros_like(b) if start is None else start.clone()
-        residual = b - self.apply(x)
-        z = self._inverse_diagonal * residual
-        direction = z.clone()
-        old = (residual * z).sum(0)
-        goal = tolerance * b.norm()
-        for step in range(most_steps):
-            # looked at now and then only: on a GPU each look waits for the device
-            if step % 8 == 0 and bool(residual.norm() <= goal):
-                break
-            ahead = self.apply(direction)
-            size = old / (direction * ahead).sum(0).clamp(min=1e-30)
-            x += size * direction
-            residual -= size * ahead
-            z = self._inverse_diagonal * residual
-            new = (residual * z).sum(0)
-            direction = z + new / old.clamp(min=1e-30) * direction
-            old = new
         return x
