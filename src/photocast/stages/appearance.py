@@ -39,6 +39,7 @@ _ROUGH = 0.6
 _LEAST_ROUGH, _MOST_BEND = 0.12, 0.6
 _LIGHT_EVERY = 8
 _BOUNCES = 6
+_LIGHT_TIME = 0.2  # of what is left for the first maps
 _LIGHT_BOUNCE = 20  # steps between bounces while the light is found alone
 _GAIN_DECAY = 0.001  # per step: what the material explains is not the exposure's
 
@@ -126,7 +127,7 @@ class AppearanceFit:
         progress = part(self._progress, share)
         total, done = sum(self.step_counts), sum(self.step_counts[:first])
         if first == 0:
-            self._light_first()
+            self._light_first(part(progress, _LIGHT_TIME))
         left = sum(self.step_counts[first:stop])
         for size, steps in list(zip(self._sizes, self.step_counts, strict=True))[first:stop]:
             self._grow(size)
@@ -178,7 +179,7 @@ class AppearanceFit:
                     psnr = -10 * math.log10(max(mean, 1e-9))
                     progress("appearance", done + index + 1, total, psnr=psnr)
 
-    def _light_first(self) -> None:
+    def _light_first(self, progress: Progress) -> None:
         """Let the light explain what it can while all paint is the same.
 
         Where the light comes from shows on all of the object, paint only here and there. Found
@@ -190,7 +191,7 @@ class AppearanceFit:
         self._chunks = chunks[: max(1, len(chunks) // _LIGHT_EVERY)].clone()
         step = Recorded(lambda: self._step(adam, 1), self.base.device)
         with adam:
-            for index in range(self._config.light_steps):
+            for index, _ in walk(progress, "light", self._config.light_steps):
                 if index and index % _LIGHT_BOUNCE == 0:
                     self._bounce()  # or light that the object throws on itself counts as the sky's
                 self._draw()
