@@ -23,7 +23,7 @@ demo: install  ## Reconstruct the sample capture and say where the result lies
 	$(BIN)/photocast evaluate demo --capture examples/sample
 
 test: check  ## Everything CI runs: lint, types, layers, tests
-	PHOTOCAST_DATA=$(DATA) $(BIN)/python -m pytest -n 2 --dist loadfile
+	PHOTOCAST_DATA=$(DATA) PYTHONWARNDEFAULTENCODING=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: install  ## Format, lint, types and import layers
 	$(BIN)/ruff format --check .

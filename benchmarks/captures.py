@@ -124,7 +124,7 @@ def timed(arguments: Sequence[str], environment: Mapping[str, str]) -> Finished:
         SystemExit: It failed; its own message stands on standard error.
     """
     command = [sys.executable, "-m", "photocast", *arguments]
-    with tempfile.TemporaryFile("w+") as output:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
         start = time.perf_counter()
         process = subprocess.Popen(command, stdout=output, env=dict(environment))
         _, status, usage = os.wait4(process.pid, 0)
@@ -154,8 +154,8 @@ def measure(name: str, capture: Path, *, device: str, cold: bool) -> dict[str, A
             ["evaluate", str(out), "--capture", str(capture), "--json", *split, *truth, *common],
             environment,
         )
-        run = json.loads((out / "run.json").read_text())
-        checks = json.loads((out / "report.json").read_text())["checks"]
+        run = json.loads((out / "run.json").read_text(encoding="utf-8"))
+        checks = json.loads((out / "report.json").read_text(encoding="utf-8"))["checks"]
     found = json.loads(scored.output)
     scores = {key: value for key, value in found["mean"].items() if key != "name"}
     for part in ("mesh", "relit", "albedo"):
@@ -208,7 +208,11 @@ def commit() -> str:
 
     def git(*arguments: str) -> str:
         return subprocess.run(
-            ["git", "-C", str(ROOT), *arguments], capture_output=True, text=True, check=True
+            ["git", "-C", str(ROOT), *arguments],
+            capture_output=True,
+            text=True,
+            encoding="utf-8",
+            check=True,
         ).stdout.strip()
 
     changed = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks")
@@ -218,7 +222,7 @@ def commit() -> str:
 def machine(gpu: str | None) -> dict[str, Any]:
     """What it ran on."""
     listing = Path("/proc/cpuinfo")
-    lines = listing.read_text().splitlines() if listing.exists() else []
+    lines = listing.read_text(encoding="utf-8").splitlines() if listing.exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
@@ -250,7 +254,7 @@ def main() -> None:
     if options.save:
         RESULTS.mkdir(exist_ok=True)
         name = options.row if options.device == "cpu" else f"{options.row}_{options.device}"
-        (RESULTS / f"{name}.json").write_text(text)
+        (RESULTS / f"{name}.json").write_text(text, encoding="utf-8")
     sys.stdout.write(text)
 
 

@@ -65,7 +65,9 @@ def row(name: str, path: Path, count: int, shape: str) -> dict[str, Any]:
     command = [sys.executable, __file__, "--work", name, "--file", str(path)]
     found: dict[str, Any] = {"what": name, "faces": count, "shape": shape}
     try:
-        process = subprocess.run(command, capture_output=True, text=True, timeout=STOP_SECONDS)
+        process = subprocess.run(
+            command, capture_output=True, text=True, encoding="utf-8", timeout=STOP_SECONDS
+        )
         answer = process.stdout.strip().splitlines()[-1:] or ["{}"]
         found |= json.loads(answer[0]) or {"failed": process.stderr.strip()[-200:]}
     except subprocess.TimeoutExpired:
@@ -224,7 +226,11 @@ def save(path: Path, mesh: Mesh) -> None:
 
 def machine() -> dict[str, Any]:
     """What it ran on."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
+    lines = (
+        Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        if Path("/proc/cpuinfo").exists()
+        else []
+    )
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {"cpu": names[0] if names else platform.processor(), "cores": os.cpu_count(),
             "system": platform.system(), "python": platform.python_version()}  # fmt: skip

@@ -114,8 +114,12 @@ def work(batch: Batch, folder: Path, die_at: int = -1) -> None:
     report = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)  # what native libraries print
     warnings.simplefilter("error")
+    warnings.simplefilter("ignore", EncodingWarning)  # other packages open files when imported
     target = {t.name: t for t in targets(folder)}[batch.target]
-    used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    used = (
+        int(Path("/proc/self/statm").read_text(encoding="utf-8").split()[0])
+        * resource.getpagesize()
+    )
     resource.setrlimit(resource.RLIMIT_AS, (used + MAX_BYTES, used + MAX_BYTES))
     place = folder / "input"
     with alarmed():
@@ -138,9 +142,14 @@ def _run_child(batch: Batch, die_at: int) -> dict[int, str]:
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     lines: dict[int, str] = {}
     with (
-        tempfile.TemporaryFile("w+") as log,
+        tempfile.TemporaryFile("w+", encoding="utf-8") as log,
         subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+            command,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
+            encoding="utf-8",
+            env=environment,
         ) as child,
     ):
         assert child.stdout is not None

@@ -100,7 +100,11 @@ def _source(result: Mapping[str, Any]) -> str:
 def load_results() -> dict[str, dict[str, Any]]:
     """Every stored row that belongs into the table."""
     paths = {name: RESULTS / f"{name}.json" for name in ORDER}
-    return {name: json.loads(path.read_text()) for name, path in paths.items() if path.is_file()}
+    return {
+        name: json.loads(path.read_text(encoding="utf-8"))
+        for name, path in paths.items()
+        if path.is_file()
+    }
 
 
 def with_table(page: str, text: str) -> str:

@@ -95,7 +95,9 @@ def test_each_preset_spends_more_than_the_one_before():
 
 def test_every_setting_has_a_sentence_of_help():
     folder = Path(config.__file__).parent
-    tree = ast.parse("\n".join(path.read_text() for path in sorted(folder.glob("_*.py"))))
+    tree = ast.parse(
+        "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.glob("_*.py")))
+    )
     bare = []
     for node in (n for n in tree.body if isinstance(n, ast.ClassDef)):
         for field, after in zip(node.body, [*node.body[1:], None], strict=True):

@@ -113,7 +113,7 @@ def write_split(folder: Path, split: str, photos) -> None:
         frames.append({"file_path": f"./{split}/{photo.name}", "transform_matrix": pose.tolist()})
     angle = 2 * math.atan(photos[0].camera.width / 2 / photos[0].camera.fx)
     table = {"camera_angle_x": angle, "frames": frames}
-    (folder / f"transforms_{split}.json").write_text(json.dumps(table))
+    (folder / f"transforms_{split}.json").write_text(json.dumps(table), encoding="utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +185,7 @@ def test_the_mesh_is_sound_and_keeps_its_hole(whole):
 
 
 def test_the_run_record_tells_how_to_repeat_the_run(whole, capture):
-    record = json.loads((whole[0].out / "run.json").read_text())
+    record = json.loads((whole[0].out / "run.json").read_text(encoding="utf-8"))
     assert {"photocast", "python", "torch", "warp-lang", "numpy"} <= set(record["versions"])
     assert record["options"]["seed"] == 0
     assert record["options"]["settings"]["volume"]["seed"] == 0
@@ -346,13 +346,13 @@ def test_a_capture_that_is_not_there_is_input_that_cannot_be_used(tmp_path, caps
 
 
 def test_an_out_that_is_a_file_is_refused_before_any_work(capture, tmp_path):
-    (tmp_path / "out").write_text("mine")
+    (tmp_path / "out").write_text("mine", encoding="utf-8")
     listener = Listener()
     with pytest.raises(UserError, match="is a file") as caught:
         run(capture, tmp_path / "out", listener)
     assert caught.value.code == "out.file"
     assert listener.stages == []
-    assert (tmp_path / "out").read_text() == "mine"
+    assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
 
 
 def test_cuda_without_a_device_says_what_to_do(capture, tmp_path):

@@ -43,7 +43,7 @@ def capture(tmp_path_factory, photograph) -> Path:
         frames.append({"file_path": f"./{photo.name}", "transform_matrix": pose.tolist()})
     angle = 2 * math.atan(photos[0].camera.width / 2 / photos[0].camera.fx)
     table = {"camera_angle_x": angle, "frames": frames}
-    (folder / "transforms_train.json").write_text(json.dumps(table))
+    (folder / "transforms_train.json").write_text(json.dumps(table), encoding="utf-8")
     return folder
 
 

@@ -62,24 +62,24 @@ def test_the_result_folder_is_complete(out):
 
 
 def test_the_record_says_that_a_test_model_made_it(out):
-    record = json.loads((out / "run.json").read_text())
+    record = json.loads((out / "run.json").read_text(encoding="utf-8"))
     assert record["engine"]["test_weights"] is True
     assert record["engine"]["photos"] == ["p2", "p0", "p1", "p3"]
     assert record["options"]["settings"]["structure_steps"] == 12
     assert len(record["inputs"]) == 4
-    report = json.loads((out / "report.json").read_text())
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert any("means nothing" in warning for warning in report["warnings"])
     values = {check["name"]: check["value"] for check in report["checks"]}
     assert values["mesh.faces"] > 100
     # there are no posed photos to compare with: not known, and never a number
     assert all(value is None for name, value in values.items() if name.startswith("image."))
-    assert "means nothing" in (out / "report.html").read_text()
+    assert "means nothing" in (out / "report.html").read_text(encoding="utf-8")
 
 
 def test_the_gaussians_are_a_ply_that_viewers_know(out):
     table = read_ply_tables((out / "gaussians.ply").read_bytes())["vertex"]
     assert tuple(table.scalars) == PLY_FIELDS
-    record = json.loads((out / "run.json").read_text())
+    record = json.loads((out / "run.json").read_text(encoding="utf-8"))
     assert len(table.scalars["x"]) == record["engine"]["gaussians"]
     assert all(np.isfinite(values).all() for values in table.scalars.values())
 
@@ -141,9 +141,11 @@ def test_auto_generates_where_there_are_no_cameras_and_says_why(photos, weights,
     arguments = command(photos, tmp_path / "out", weights)
     arguments[arguments.index("generate")] = "auto"
     assert run(arguments) == 0
-    record = json.loads((tmp_path / "out" / "run.json").read_text())
+    record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
     assert record["options"]["engine"] == "generate"
-    warnings = json.loads((tmp_path / "out" / "report.json").read_text())["warnings"]
+    warnings = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))[
+        "warnings"
+    ]
     assert "4 photos but no cameras" in warnings[0]
 
 

@@ -56,7 +56,7 @@ def test_a_broken_mesh_fails_with_exit_code_4_and_says_why(broken, capsys):
 
 def test_a_warning_is_no_failure(broken, tmp_path, capsys):
     rules = tmp_path / "mild.toml"
-    rules.write_text('[rules."mesh.watertight"]\nwarn = "= yes"\n')
+    rules.write_text('[rules."mesh.watertight"]\nwarn = "= yes"\n', encoding="utf-8")
     assert run(["check", str(broken), "--profile", str(rules)]) == 0
     assert ": warn, 60 of 100, profile mild" in capsys.readouterr().out
 
@@ -73,7 +73,7 @@ def test_files_are_written_where_asked(broken, tmp_path, capsys):
     options = ["--json", names["r.json"], "--html", names["r.html"], "--layers", names["f.pcfl"]]
     assert run(["check", str(broken), *options]) == 4
     capsys.readouterr()
-    document = json.loads((tmp_path / "r.json").read_text())
+    document = json.loads((tmp_path / "r.json").read_text(encoding="utf-8"))
     layers = read_face_layers((tmp_path / "f.pcfl").read_bytes())
     by_name = {check["name"]: check["value"] for check in document["checks"]}
     assert layers["marks.mesh.flipped_faces"].sum() == by_name["mesh.flipped_faces"] == 1
@@ -105,7 +105,7 @@ def test_the_page_is_whole_offline_and_can_be_read_by_all(broken, tmp_path, caps
     html = tmp_path / "r.html"
     run(["check", str(broken), "--html", str(html), "--second-opinions"])
     capsys.readouterr()
-    text = html.read_text("utf-8")
+    text = html.read_text(encoding="utf-8")
     page = Page(text)
     assert page.open == []
     assert "http" not in text
@@ -161,7 +161,7 @@ def test_words_stand_out_from_what_they_stand_on(theme):
     ],
 )
 def test_what_is_wrong_is_one_sentence(good, tmp_path, capsys, arguments, code, exit_code):
-    (tmp_path / "bad.toml").write_text('[rules."mesh.volume"]\nfail = "big"\n')
+    (tmp_path / "bad.toml").write_text('[rules."mesh.volume"]\nfail = "big"\n', encoding="utf-8")
     (tmp_path / "noise.glb").write_bytes(bytes(range(256)))
     (tmp_path / "folder").mkdir()
     names = {"FILE": good, "BAD": tmp_path / "bad.toml", "FOLDER": tmp_path / "folder",
@@ -214,7 +214,7 @@ def test_scores_of_another_file_are_not_believed(result, textured_sphere):
 
 @pytest.mark.parametrize("text", ["", "[]", '{"checks": 3}', '{"checks": [{"name": 1}]}'])
 def test_a_damaged_report_beside_the_file_is_no_crash(result, text):
-    (result / "report.json").write_text(text)
+    (result / "report.json").write_text(text, encoding="utf-8")
     checks = {check.name: check for check in check_result(result).report.checks}
     assert checks["image.psnr"].value is None
     assert checks["image.psnr"].note

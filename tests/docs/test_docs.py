@@ -73,7 +73,7 @@ def documented_names(text: str) -> set[str]:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_commands_section_lists_exactly_its_arguments_and_options(name):
-    text = section((DOCS / "commands.md").read_text(), f"photocast {name}")
+    text = section((DOCS / "commands.md").read_text(encoding="utf-8"), f"photocast {name}")
     wanted: set[str] = set()
     for parameter in COMMANDS[name].params:
         if parameter.param_type_name == "argument":
@@ -93,18 +93,18 @@ CHOICES = [
 
 @pytest.mark.parametrize(("name", "choices"), CHOICES)
 def test_a_commands_section_lists_every_choice(name, choices):
-    text = section((DOCS / "commands.md").read_text(), f"photocast {name}")
+    text = section((DOCS / "commands.md").read_text(encoding="utf-8"), f"photocast {name}")
     assert [choice.value for choice in choices if f"`{choice.value}`" not in text] == []
 
 
 def test_every_command_is_in_the_readme():
-    readme = (ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert {name for name in COMMANDS if f"`photocast {name} " not in readme} == set()
 
 
 def test_every_make_target_is_in_the_reference():
-    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(), re.M)
-    page = (DOCS / "commands.md").read_text()
+    targets = re.findall(r"^([a-z-]+):.*##", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M)
+    page = (DOCS / "commands.md").read_text(encoding="utf-8")
     assert "demo" in targets, "the pattern above no longer fits the Makefile"
     assert [target for target in targets if f"| `make {target}` |" not in page] == []
 
@@ -134,13 +134,15 @@ def _texts(node: ast.expr) -> set[str]:
 
 
 def test_the_error_page_lists_exactly_the_codes_in_use():
-    listed = re.findall(r"^\| `([a-z_.]+)` \|", (DOCS / "errors.md").read_text(), re.M)
+    listed = re.findall(
+        r"^\| `([a-z_.]+)` \|", (DOCS / "errors.md").read_text(encoding="utf-8"), re.M
+    )
     assert len(listed) == len(set(listed)), "a code is listed twice"
     assert set(listed) == used_codes()
 
 
 def test_every_exit_code_is_on_the_error_page():
-    page = (DOCS / "errors.md").read_text()
+    page = (DOCS / "errors.md").read_text(encoding="utf-8")
     kinds = [getattr(errors, name) for name in errors.__all__]
     codes = {kind.exit_code for kind in kinds}
     assert {code for code in codes if f"\n| {code} |" not in page} == set()
@@ -237,7 +239,7 @@ def test_pictures_in_the_pages_are_small():
 
 
 def test_decisions_are_numbered_without_gaps_and_listed():
-    index = (DOCS / "decisions" / "README.md").read_text()
+    index = (DOCS / "decisions" / "README.md").read_text(encoding="utf-8")
     assert [int(path.name[:4]) for path in DECISIONS] == list(range(1, len(DECISIONS) + 1))
     assert [path.name for path in DECISIONS if f"({path.name})" not in index] == []
 
@@ -252,10 +254,10 @@ def test_a_decision_has_its_five_parts_in_order(path):
 
 
 def test_every_dependency_has_its_reason_in_the_decisions():
-    project = (ROOT / "pyproject.toml").read_text()
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     users = project.partition("dev = [")[0]
     names = set(re.findall(r'^\s+"([A-Za-z-]+)>=', users, re.M))
-    reasons = (DOCS / "decisions" / "0008-dependencies.md").read_text()
+    reasons = (DOCS / "decisions" / "0008-dependencies.md").read_text(encoding="utf-8")
     assert "numpy" in names, "the pattern above no longer fits pyproject.toml"
     assert {name for name in names if f"\n| {name} |" not in reasons} == set()
 
@@ -263,4 +265,6 @@ def test_every_dependency_has_its_reason_in_the_decisions():
 def test_changelog_fragments_are_named_by_issue_and_kind_and_hold_one_line():
     for path in (ROOT / "changelog.d").iterdir():
         assert re.fullmatch(r"\d+\.(added|changed|deprecated|removed|fixed)\.md", path.name)
-        assert len(path.read_text().splitlines()) == 1, f"{path.name}: one sentence, one line"
+        assert len(path.read_text(encoding="utf-8").splitlines()) == 1, (
+            f"{path.name}: one sentence, one line"
+        )

@@ -91,7 +91,7 @@ def test_the_profile_of_the_page_is_a_good_one(tmp_path):
     from photocast.stages.profiles import load_profile
 
     (text,) = re.findall(r"^```toml\n(.*?)^```", PAGE, re.M | re.S)
-    (tmp_path / "mine.toml").write_text(text)
+    (tmp_path / "mine.toml").write_text(text, encoding="utf-8")
     assert len(load_profile(str(tmp_path / "mine.toml")).rules) == 2
 
 

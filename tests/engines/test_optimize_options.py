@@ -87,9 +87,11 @@ def test_a_run_that_is_late_from_the_start_still_makes_a_whole_result(run):
     assert complete(scene)
     assert failed(scene.mesh) == []
     assert mesh_distances(scene.mesh, egg(), point_count=5000).chamfer < 0.05
-    assert set(deadline.cuts) == {"volume", "refine", "appearance"}  # too few photos to carve
+    # too few photos to carve
+    assert set(deadline.cuts) == {"volume", "light", "refine", "appearance"}
     assert {stage: done for stage, (done, _) in deadline.cuts.items()} == {
         "volume": 2,
+        "light": 1,
         "refine": 1,
         "appearance": 3,
     }

@@ -49,7 +49,7 @@ def test_damage_is_named(tmp_path, change, code):
     document = json.loads(cameras_json({"v": camera}, np.array([0, 1, 0])))
     change(document)
     path = tmp_path / "cameras.json"
-    path.write_text(json.dumps(document))
+    path.write_text(json.dumps(document), encoding="utf-8")
     with pytest.raises(CameraError, match=r"cameras\.json") as caught:
         load_cameras(path)
     assert caught.value.code == code
@@ -59,7 +59,7 @@ def test_damage_is_named(tmp_path, change, code):
 def test_a_missing_or_torn_file_is_named(tmp_path, content, code):
     path = tmp_path / "cameras.json"
     if content is not None:
-        path.write_text(content)
+        path.write_text(content, encoding="utf-8")
     with pytest.raises(CameraError, match=r"cameras\.json") as caught:
         load_cameras(path)
     assert caught.value.code == code

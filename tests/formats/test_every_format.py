@@ -170,7 +170,7 @@ def _made(folder: Path, *names: str) -> tuple[str, ...]:
 
 
 def test_the_table_in_the_docs_is_what_formats_carry():
-    page = (DOCS / "formats.md").read_text()
+    page = (DOCS / "formats.md").read_text(encoding="utf-8")
     rows = dict(re.findall(r"^\| `(\.\w+)` \|(.*)\|$", page, re.M))
     assert set(rows) == set(SAVED_SUFFIXES)
     for suffix, cells in rows.items():

@@ -26,7 +26,7 @@ def validate(*paths: Path) -> list[dict]:
     if shutil.which("node") is None or not (TOOL / "node_modules" / "gltf-validator").is_dir():
         pytest.skip("no glTF validator: sh scripts/get-gltf-validator.sh")
     command = ["node", str(TOOL / "validate.js"), *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=120)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

@@ -231,11 +231,11 @@ def lay_traps(folder: Path) -> None:
     """Put files outside the folder that a mesh lies in, and links to them inside."""
     outside = folder.parent / "outside"
     outside.mkdir()
-    (outside / "secret.mtl").write_text("newmtl a\n")
-    (folder.parent / "secret.mtl").write_text("newmtl a\n")
+    (outside / "secret.mtl").write_text("newmtl a\n", encoding="utf-8")
+    (folder.parent / "secret.mtl").write_text("newmtl a\n", encoding="utf-8")
     (folder / "link.mtl").symlink_to(outside / "secret.mtl")
     (folder / "out").symlink_to(outside)
-    (folder / "climb.mtl").write_text("newmtl a\nmap_Kd ../secret.png\n")
+    (folder / "climb.mtl").write_text("newmtl a\nmap_Kd ../secret.png\n", encoding="utf-8")
     os.mkfifo(folder / "pipe")
 
 
@@ -278,8 +278,8 @@ def test_a_pipe_or_folder_is_not_opened(tmp_path, make):
 @pytest.mark.parametrize("size", [(60_000, 60_000), (9_000, 9), (200_000, 200_000)])
 def test_a_texture_bomb_is_refused_before_decoding(tmp_path, size):
     (tmp_path / "bomb.png").write_bytes(png(*size))
-    (tmp_path / "a.mtl").write_text("newmtl a\nmap_Kd bomb.png\n")
-    (tmp_path / "mesh.obj").write_text(OBJ.format("a.mtl"))
+    (tmp_path / "a.mtl").write_text("newmtl a\nmap_Kd bomb.png\n", encoding="utf-8")
+    (tmp_path / "mesh.obj").write_text(OBJ.format("a.mtl"), encoding="utf-8")
     with pytest.raises(MeshError, match="8192 px") as caught:
         load_mesh(tmp_path / "mesh.obj")
     assert caught.value.code == "mesh.too_large"
@@ -287,15 +287,17 @@ def test_a_texture_bomb_is_refused_before_decoding(tmp_path, size):
 
 def test_other_image_decoders_are_never_started(tmp_path):
     (tmp_path / "x.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n")
-    (tmp_path / "a.mtl").write_text("newmtl a\nmap_Kd x.png\n")
-    (tmp_path / "mesh.obj").write_text(OBJ.format("a.mtl"))
+    (tmp_path / "a.mtl").write_text("newmtl a\nmap_Kd x.png\n", encoding="utf-8")
+    (tmp_path / "mesh.obj").write_text(OBJ.format("a.mtl"), encoding="utf-8")
     with pytest.raises(MeshError, match="neither PNG, JPEG nor WebP"):
         load_mesh(tmp_path / "mesh.obj")
 
 
 def test_a_missing_texture_or_buffer_is_named(tmp_path):
-    (tmp_path / "a.mtl").write_text("newmtl a\nmap_Kd <script>alert(1)</script>.png\n")
-    (tmp_path / "mesh.obj").write_text(OBJ.format("a.mtl"))
+    (tmp_path / "a.mtl").write_text(
+        "newmtl a\nmap_Kd <script>alert(1)</script>.png\n", encoding="utf-8"
+    )
+    (tmp_path / "mesh.obj").write_text(OBJ.format("a.mtl"), encoding="utf-8")
     with pytest.raises(MeshError, match="alert") as caught:
         load_mesh(tmp_path / "mesh.obj")
     assert caught.value.code == "mesh.texture"
@@ -323,7 +325,7 @@ def test_a_gltf_finds_its_parts_embedded_or_in_its_folder(tmp_path):
     (tmp_path / "sub" / "a b.bin").write_bytes(TRIANGLE)
     for source in (uri, "sub/a%20b.bin", "./sub/a b.bin"):
         described = document(buffers=[{"uri": source, "byteLength": len(TRIANGLE)}])
-        (tmp_path / "mesh.gltf").write_text(json.dumps(described))
+        (tmp_path / "mesh.gltf").write_text(json.dumps(described), encoding="utf-8")
         assert load_mesh(tmp_path / "mesh.gltf").vertices.tolist() == [
             [0, 0, 0],
             [1, 0, 0],
@@ -360,11 +362,13 @@ def test_maps_need_one_material_and_the_right_one(tmp_path):
 
     for name, shade in (("a", 0), ("b", 255)):
         Image.new("RGB", (2, 2), (shade,) * 3).save(tmp_path / f"{name}.png")
-    (tmp_path / "m.mtl").write_text("newmtl a\nmap_Kd a.png\nnewmtl b\nmap_Kd b.png\n")
+    (tmp_path / "m.mtl").write_text(
+        "newmtl a\nmap_Kd a.png\nnewmtl b\nmap_Kd b.png\n", encoding="utf-8"
+    )
     one = OBJ.format("m.mtl").replace("f ", "usemtl b\nf ")
-    (tmp_path / "one.obj").write_text(one)
+    (tmp_path / "one.obj").write_text(one, encoding="utf-8")
     assert load_mesh(tmp_path / "one.obj").material.base_color.min() == 1
-    (tmp_path / "two.obj").write_text(one + "usemtl a\nf 3/3 2/2 1/1\n")
+    (tmp_path / "two.obj").write_text(one + "usemtl a\nf 3/3 2/2 1/1\n", encoding="utf-8")
     assert load_mesh(tmp_path / "two.obj").material.base_color is None
 
 
@@ -372,6 +376,7 @@ def test_a_text_stl_may_be_called_anything_and_have_quads(tmp_path):
     corners = "vertex 0 0 0\nvertex 1 0 0\nvertex 1 1 0\nvertex 0 1 0\n"
     (tmp_path / "quad.stl").write_text(
         f"solid my vertex of endsolid\nfacet normal 0 0 1\nouter loop\n{corners}endloop\n"
-        "endfacet\nendsolid\n"
+        "endfacet\nendsolid\n",
+        encoding="utf-8",
     )
     assert load_mesh(tmp_path / "quad.stl").faces.tolist() == [[0, 1, 2], [0, 2, 3]]

@@ -172,7 +172,8 @@ def test_a_ply_of_mixed_polygons_becomes_triangles(tmp_path, order):
 def test_an_obj_of_other_tools_is_understood(tmp_path):
     (tmp_path / "other.obj").write_text(
         "# quads, counted from the end\no thing\nv 0 0 0\nv 1 0 0\nv 1 1 0\nv 0 1 0\n"
-        "vn 0 0 1\ng part\ns off\nf -4//1 -3//1 -2//1 -1//1\n"
+        "vn 0 0 1\ng part\ns off\nf -4//1 -3//1 -2//1 -1//1\n",
+        encoding="utf-8",
     )
     assert load_mesh(tmp_path / "other.obj").faces.tolist() == [[0, 1, 2], [0, 2, 3]]
 

@@ -30,7 +30,7 @@ ABSENT = f"no reference cases in {GOLDENS} (set PHOTOCAST_GOLDENS)"
 def all_cases() -> list[dict[str, Any]]:
     """Every entry of ``cases.json``; none where the folder is absent."""
     table = GOLDENS / "cases.json"
-    return json.loads(table.read_text())["cases"] if table.is_file() else []
+    return json.loads(table.read_text(encoding="utf-8"))["cases"] if table.is_file() else []
 
 
 def seeded_values(name: str, shape: tuple[int, ...], seed: int) -> np.ndarray:

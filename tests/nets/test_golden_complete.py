@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 def taken_by(path, entries):
     """Names of the cases that the golden tests of one file take, as the marks say."""
     module = {}
-    exec(compile(ast.parse(path.read_text()), str(path), "exec"), module)
+    exec(compile(ast.parse(path.read_text(encoding="utf-8")), str(path), "exec"), module)
     taken = set()
     for name, function in module.items():
         for mark in getattr(function, "pytestmark", []) if name.startswith("test_") else []:

@@ -81,7 +81,7 @@ def hub(weights, tmp_path):
     shelf, asked = tmp_path / "shelf", []
     for folder in ("trellis-vggt-v0-2", "vggt-object-v0-1"):
         shutil.copytree(weights / folder, shelf / "owner" / folder)
-    (shelf / "owner" / "vggt-object-v0-1" / "README.md").write_text("not wanted")
+    (shelf / "owner" / "vggt-object-v0-1" / "README.md").write_text("not wanted", encoding="utf-8")
     dino = TensorFile(weights / "dinov2" / "dinov2_vitl14_reg.safetensors").tensors()
     torch.save({name: value.clone() for name, value in dino.items()}, shelf / "dino.pth")
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Hub, shelf, asked))

@@ -130,13 +130,13 @@ def test_names_of_other_releases_are_understood(root):
     """Classes with a prefix, settings we do not need, and paths that start with a repository."""
     folder = root / "trellis-vggt-v0-2"
     path = folder / "ckpts" / "slat_flow_model.json"
-    settings = json.loads(path.read_text())
+    settings = json.loads(path.read_text(encoding="utf-8"))
     settings["name"] = "Elastic" + settings["name"]
     settings["args"]["use_checkpoint"] = False
-    path.write_text(json.dumps(settings))
-    pipeline = json.loads((folder / "pipeline.json").read_text())
+    path.write_text(json.dumps(settings), encoding="utf-8")
+    pipeline = json.loads((folder / "pipeline.json").read_text(encoding="utf-8"))
     pipeline["args"]["models"]["slat_flow_model"] = "some/repository/ckpts/slat_flow_model"
-    (folder / "pipeline.json").write_text(json.dumps(pipeline))
+    (folder / "pipeline.json").write_text(json.dumps(pipeline), encoding="utf-8")
     load_network(WeightFolder(root).network("slat_flow_model"), CPU)
 
 
@@ -150,9 +150,9 @@ def test_names_of_other_releases_are_understood(root):
 )
 def test_a_list_without_a_network_is_told(root, damage):
     path = root / "trellis-vggt-v0-2" / "pipeline.json"
-    document = json.loads(path.read_text())
+    document = json.loads(path.read_text(encoding="utf-8"))
     damage(document["args"])
-    path.write_text(json.dumps(document))
+    path.write_text(json.dumps(document), encoding="utf-8")
     with pytest.raises(WeightsError, match=r"pipeline\.json does not say") as caught:
         WeightFolder(root).network("slat_flow_model")
     assert caught.value.code == "weights.mismatch"
@@ -160,16 +160,16 @@ def test_a_list_without_a_network_is_told(root, damage):
 
 def test_settings_that_cannot_be_built_are_told(root):
     path = root / "trellis-vggt-v0-2" / "ckpts" / "slat_flow_model.json"
-    settings = json.loads(path.read_text())
+    settings = json.loads(path.read_text(encoding="utf-8"))
     settings["args"]["pe_mode"] = "rope"
-    path.write_text(json.dumps(settings))
+    path.write_text(json.dumps(settings), encoding="utf-8")
     with pytest.raises(WeightsError, match="only 'ape' is published"):
         load_network(WeightFolder(root).network("slat_flow_model"), CPU)
 
 
 def test_an_unknown_class_is_refused(root):
     path = root / "trellis-vggt-v0-2" / "ckpts" / "slat_flow_model.json"
-    path.write_text(json.dumps({"name": "SomethingElse", "args": {}}))
+    path.write_text(json.dumps({"name": "SomethingElse", "args": {}}), encoding="utf-8")
     with pytest.raises(WeightsError, match="SomethingElse"):
         WeightFolder(root).network("slat_flow_model")
 
@@ -191,7 +191,7 @@ def test_a_file_that_changed_is_found_by_its_hash(root):
 
 
 def test_a_damaged_record_is_told(tmp_path):
-    (tmp_path / RECORD).write_text("{}")
+    (tmp_path / RECORD).write_text("{}", encoding="utf-8")
     with pytest.raises(WeightsError, match="damaged"):
         check_hashes(tmp_path)
 

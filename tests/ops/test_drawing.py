@@ -23,7 +23,7 @@ def test_coverage_of_spot_is_the_alpha_of_its_photo(capture_folder, view):
     image = pytest.importorskip("PIL.Image")
     folder = capture_folder("spot")
     mesh = trimesh.load(folder / "ground_truth.ply")  # welded
-    cameras = json.loads((folder / "transforms_train.json").read_text())
+    cameras = json.loads((folder / "transforms_train.json").read_text(encoding="utf-8"))
     frame = cameras["frames"][view]
     alpha = np.asarray(image.open(folder / (frame["file_path"] + ".png")))[..., 3] / 255
     height, width = alpha.shape

@@ -123,7 +123,7 @@ def test_the_report_knows_the_size_of_every_mesh_file(result):
 
 def test_the_page_is_self_contained_accessible_and_escaped(result):
     out, _ = result
-    text = (out / "report.html").read_text("utf-8")
+    text = (out / "report.html").read_text(encoding="utf-8")
     page = Page(text)
     assert page.open == []
     assert "http" not in text
@@ -198,7 +198,7 @@ def test_what_is_no_longer_true_goes_when_the_new_files_come(tmp_path):
 
 
 def test_an_out_that_is_a_file_is_refused(tmp_path):
-    (tmp_path / "out").write_text("x")
+    (tmp_path / "out").write_text("x", encoding="utf-8")
     with pytest.raises(UserError, match="is a file") as caught:
         place_files(tmp_path / "out", {})
     assert caught.value.code == "out.file"

@@ -146,7 +146,7 @@ def test_photos_under_another_light_are_read_by_the_name_of_their_file(tmp_path)
         pose[2, 3] = 4 + index
         frames.append({"file_path": f"./relit/r_{index}", "transform_matrix": pose.tolist()})
     file = tmp_path / "transforms_relit.json"
-    file.write_text(json.dumps({"camera_angle_x": 0.7, "frames": frames}))
+    file.write_text(json.dumps({"camera_angle_x": 0.7, "frames": frames}), encoding="utf-8")
     photos = read_relit_photos(file)
     assert len(photos) == 2
     assert photos[0].mask[5, 5] == 255

@@ -115,7 +115,7 @@ def test_a_document_is_kept_and_a_damaged_one_made_again(tmp_path):
     MeshCache(tmp_path, "photos").document("poses", 1, lambda: found)
     assert MeshCache(tmp_path, "photos").document("poses", 1, never) == found
     (path,) = tmp_path.glob("poses-*.json")
-    path.write_text("{")
+    path.write_text("{", encoding="utf-8")
     assert MeshCache(tmp_path, "photos").document("poses", 1, lambda: found) == found
     assert MeshCache(tmp_path, "photos").document("poses", 2, lambda: {"kept": "n"})["kept"] == "n"
     assert len(list(tmp_path.glob("poses-*"))) == 1

@@ -43,7 +43,7 @@ def capture(tmp_path_factory):
 
 def frames(folder: Path, split: str):
     """A reader of its own: photo, depth, and pixels of world points, per view."""
-    table = json.loads((folder / f"transforms_{split}.json").read_text())
+    table = json.loads((folder / f"transforms_{split}.json").read_text(encoding="utf-8"))
     for frame in table["frames"]:
         rgba = np.asarray(Image.open(folder / (frame["file_path"] + ".png")))
         depth = None
@@ -143,7 +143,7 @@ def test_the_pipeline_reads_the_capture(capture):
 
 
 def test_the_record_tells_every_option_and_the_light_is_stored(capture):
-    record = json.loads((capture / "sample.json").read_text())
+    record = json.loads((capture / "sample.json").read_text(encoding="utf-8"))
     assert record["options"] == asdict(SMALL)
     stored = cv2.imread(str(capture / record["ground_truth"]["light"]), cv2.IMREAD_UNCHANGED)
     np.testing.assert_allclose(stored[..., ::-1], sample_light("studio"), rtol=0.02, atol=0.01)
@@ -163,7 +163,7 @@ def test_equal_seeds_give_equal_files_and_other_seeds_other_cameras(tmp_path):
 
 
 def test_a_folder_with_something_in_it_is_left_alone(tmp_path):
-    (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "mine.txt").write_text("mine", encoding="utf-8")
     with pytest.raises(UserError, match="not an empty folder") as caught:
         make_sample(tmp_path, SMALL, device=CPU)
     assert caught.value.code == "sample.out_not_empty"
@@ -203,7 +203,7 @@ def test_settings_outside_their_limits_are_refused(wrong):
 
 
 def test_the_example_is_what_the_command_makes(rocket):
-    record = json.loads((EXAMPLE / "sample.json").read_text())
+    record = json.loads((EXAMPLE / "sample.json").read_text(encoding="utf-8"))
     assert record["options"] == asdict(SampleConfig())
     assert sum(len(data) for data in files(EXAMPLE).values()) < 3_000_000
     stored = load_mesh(EXAMPLE / "ground_truth.ply")

@@ -60,6 +60,7 @@ def convert_pickle(source: Path, target: Path) -> None:
             [sys.executable, "-I", "-c", _program(), *arguments],
             capture_output=True,
             text=True,
+            encoding="utf-8",
             timeout=_SECONDS,
             check=False,
         )

@@ -64,7 +64,7 @@ class MeshCache:
             pass  # not there, or cut short by a crash: compute it
         document = compute()
         partial = self._make_room(stage, path)
-        partial.write_text(json.dumps(document))
+        partial.write_text(json.dumps(document), encoding="utf-8")
         os.replace(partial, path)
         return document
 

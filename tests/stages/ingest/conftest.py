@@ -102,7 +102,7 @@ class Layout:
         self.json("transforms.json", {"w": 64, "h": 48, **extra, "frames": frames})
 
     def json(self, name: str, data: object) -> None:
-        (self.root / name).write_text(json.dumps(data))
+        (self.root / name).write_text(json.dumps(data), encoding="utf-8")
 
     def llff(self) -> None:
         self.photos("images")
@@ -134,7 +134,7 @@ class Layout:
             pose = camera.camera_from_world
             numbers = [*k.ravel(), *pose[:3, :3].ravel(), *pose[:3, 3]]
             lines.append(" ".join([path, *(f"{float(x):.17g}" for x in numbers)]))
-        (self.root / "thing_par.txt").write_text("\n".join(lines) + "\n")
+        (self.root / "thing_par.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def colmap_text(self, model: str = "PINHOLE", extra: tuple[float, ...] = ()) -> None:
         folder = self._sparse()
@@ -144,9 +144,9 @@ class Layout:
             lens.append(" ".join(map(str, [i, model, 64, 48, *map(repr, map(float, params))])))
             q, t = quaternion(camera.camera_from_world[:3, :3]), camera.camera_from_world[:3, 3]
             images += [" ".join(map(str, [i, *map(float, q), *map(float, t), i, name])), ""]
-        (folder / "cameras.txt").write_text("\n".join(lens) + "\n")
-        (folder / "images.txt").write_text("\n".join(images) + "\n")
-        (folder / "points3D.txt").write_text("# none\n")
+        (folder / "cameras.txt").write_text("\n".join(lens) + "\n", encoding="utf-8")
+        (folder / "images.txt").write_text("\n".join(images) + "\n", encoding="utf-8")
+        (folder / "points3D.txt").write_text("# none\n", encoding="utf-8")
 
     def colmap_binary(self, model: int = 1, extra: tuple[float, ...] = ()) -> None:
         folder = self._sparse()

@@ -29,9 +29,9 @@ def read_and_decode(root):
 
 
 def edit(path, change) -> None:
-    data = json.loads(path.read_text())
+    data = json.loads(path.read_text(encoding="utf-8"))
     change(data)
-    path.write_text(json.dumps(data))
+    path.write_text(json.dumps(data), encoding="utf-8")
 
 
 def test_a_missing_folder(tmp_path):
@@ -114,7 +114,7 @@ def test_a_photo_cut_short(suffix, layout):
 def test_a_photo_that_is_no_image(layout):
     written = layout()
     written.blender()
-    (written.root / "train" / "view_004.png").write_text("hello")
+    (written.root / "train" / "view_004.png").write_text("hello", encoding="utf-8")
     refused(lambda: read_capture(written.root), "capture.image_unreadable", "view_004.png")
 
 
@@ -122,7 +122,7 @@ def test_unreadable_json(layout):
     written = layout()
     written.blender()
     path = written.root / "transforms_train.json"
-    path.write_text(path.read_text()[:-40])
+    path.write_text(path.read_text(encoding="utf-8")[:-40], encoding="utf-8")
     refused(lambda: read_capture(written.root), "capture.camera_file", "transforms_train.json")
 
 
@@ -163,7 +163,7 @@ def test_a_middlebury_file_cut_short(layout):
     written = layout()
     written.middlebury()
     path = written.root / "thing_par.txt"
-    path.write_text("\n".join(path.read_text().splitlines()[:-3]))
+    path.write_text("\n".join(path.read_text(encoding="utf-8").splitlines()[:-3]), encoding="utf-8")
     refused(lambda: read_capture(written.root), "capture.camera_file", "announces 12", "has 9")
 
 

@@ -135,14 +135,14 @@ def test_depth_files_come_out_in_world_units_at_their_own_size(layout, cameras, 
     written = layout(cameras())
     written.blender()
     path = written.root / "transforms_train.json"
-    data = json.loads(path.read_text())
+    data = json.loads(path.read_text(encoding="utf-8"))
     for i, (frame, camera) in enumerate(zip(data["frames"], written.cameras, strict=True)):
         _, depth = draw(camera.resized(128, 96))
         Image.fromarray((depth * 500).round().astype(np.uint16)).save(
             written.root / f"depth_{i}.png"
         )
         frame["depth_file_path"] = f"depth_{i}.png"
-    path.write_text(json.dumps({**data, "integer_depth_scale": 0.002}))
+    path.write_text(json.dumps({**data, "integer_depth_scale": 0.002}), encoding="utf-8")
     capture = read_capture(written.root)
     assert capture.unit == "metre"
     photos = decode_photos(capture.views, mask_source="alpha", max_size=None)
@@ -203,11 +203,11 @@ def test_a_stated_unit_holds_for_every_kind_of_file(layout, cameras, draw):
     written = layout(cameras())
     written.nerfstudio()
     path = written.root / "transforms.json"
-    data = json.loads(path.read_text())
+    data = json.loads(path.read_text(encoding="utf-8"))
     for i, (frame, camera) in enumerate(zip(data["frames"], written.cameras, strict=True)):
         np.save(written.root / f"depth_{i}.npy", draw(camera)[1] * 100)
         frame["depth_file_path"] = f"depth_{i}.npy"
-    path.write_text(json.dumps({**data, "depth_unit": "cm"}))
+    path.write_text(json.dumps({**data, "depth_unit": "cm"}), encoding="utf-8")
     photo = decode_photos(read_capture(written.root).views, mask_source="alpha")[0]
     np.testing.assert_allclose(photo.depth, draw(written.cameras[0])[1], rtol=1e-5)
 
@@ -273,11 +273,11 @@ def test_masks_named_by_the_camera_file_come_before_alpha(layout):
     written = layout()
     written.nerfstudio()
     path = written.root / "transforms.json"
-    data = json.loads(path.read_text())
+    data = json.loads(path.read_text(encoding="utf-8"))
     for i, frame in enumerate(data["frames"]):
         Image.fromarray(np.full((48, 64), 255 * (i % 2), np.uint8)).save(written.root / f"m{i}.png")
         frame["mask_path"] = f"m{i}.png"
-    path.write_text(json.dumps(data))
+    path.write_text(json.dumps(data), encoding="utf-8")
     capture = read_capture(written.root)
     assert capture.mask_source == "file"
     photos = decode_photos(capture.views, mask_source="file")

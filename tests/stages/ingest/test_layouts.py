@@ -149,12 +149,12 @@ def test_a_uniform_scale_in_the_rotation_is_removed_with_a_warning(layout, camer
     written = layout(cameras())
     written.blender()
     path = written.root / "transforms_train.json"
-    data = json.loads(path.read_text())
+    data = json.loads(path.read_text(encoding="utf-8"))
     for frame in data["frames"]:
         matrix = np.array(frame["transform_matrix"])
         matrix[:3, :3] *= 0.33
         frame["transform_matrix"] = matrix.tolist()
-    path.write_text(json.dumps(data))
+    path.write_text(json.dumps(data), encoding="utf-8")
     capture = read_capture(written.root)
     assert_same_cameras(capture.views, cameras())
     assert "0.33" in capture.warnings[0]
@@ -163,7 +163,9 @@ def test_a_uniform_scale_in_the_rotation_is_removed_with_a_warning(layout, camer
 def test_cameras_scale_with_photos_of_the_same_aspect(layout, cameras):
     written = layout([camera.resized(32, 24) for camera in cameras()])
     written.nerfstudio()
-    for frame in (data := json.loads((written.root / "transforms.json").read_text()))["frames"]:
+    for frame in (
+        data := json.loads((written.root / "transforms.json").read_text(encoding="utf-8"))
+    )["frames"]:
         for key in ("fl_x", "fl_y", "cx", "cy"):
             frame[key] *= 2
     written.json("transforms.json", data)
@@ -177,7 +179,7 @@ def noisy_colmap(written, points):
     for path in (written.root / "images").iterdir():
         Image.fromarray(rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)).save(path)
     lines = [f"{i} {x} {y} {z} 0 0 0 0.5" for i, (x, y, z) in enumerate(points)]
-    (written.root / "sparse" / "0" / "points3D.txt").write_text("\n".join(lines))
+    (written.root / "sparse" / "0" / "points3D.txt").write_text("\n".join(lines), encoding="utf-8")
 
 
 def test_without_masks_the_box_is_what_the_cameras_look_at(layout):
@@ -212,7 +214,8 @@ def test_a_middlebury_readme_gives_the_box(layout):
     written = layout()
     written.middlebury()
     (written.root / "README.txt").write_text(
-        "The (tight) bounding box is (-0.0419 0.0011 -0.0378) (0.0309 0.0882 0.0355)."
+        "The (tight) bounding box is (-0.0419 0.0011 -0.0378) (0.0309 0.0882 0.0355).",
+        encoding="utf-8",
     )
     box = read_capture(written.root).box
     np.testing.assert_allclose(box, [[-0.0419, 0.0011, -0.0378], [0.0309, 0.0882, 0.0355]])
