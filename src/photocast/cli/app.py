@@ -15,8 +15,10 @@ from photocast.cli.reconstruct import reconstruct
 from photocast.cli.render import render
 from photocast.cli.repair import repair
 from photocast.cli.sample import sample
+from photocast.cli.serve import serve
 from photocast.cli.simplify import simplify
 from photocast.cli.weights import weights
+from photocast.cli.worker import worker
 
 __all__ = ["app"]
 
@@ -55,4 +57,6 @@ app.command()(sample)
 app.command()(check)
 app.command()(repair)
 app.command()(simplify)
+app.command()(serve)
+app.command()(worker)
 app.add_typer(weights, name="weights")

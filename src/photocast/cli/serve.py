@@ -1,0 +1,99 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""``photocast serve``: the HTTP API, with workers of its own."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from photocast.errors import UserError
+
+if TYPE_CHECKING:
+    from photocast.service.context import Context
+    from photocast.service.embedded import EmbeddedWorkers
+    from photocast.settings import Settings
+
+__all__ = ["serve"]
+
+
+def serve(
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port.", show_default="8000")] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(help="Folder for everything.", show_default="photocast-data"),
+    ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(help="Workers to start; one per GPU.", show_default="1"),
+    ] = None,
+    fake_engine: Annotated[
+        bool | None, typer.Option("--fake-engine", help="Offer an engine that pretends.")
+    ] = None,
+) -> None:
+    """Serve the HTTP API on this machine, and run its jobs.
+
+    Example: `photocast serve --data photocast-data`
+
+    Every option and more can be set in the environment; see docs/service.md. Listening on another
+    address than this machine's own needs a key: `photocast keys add`.
+    """
+    import uvicorn
+
+    from photocast.service.app import create_app
+    from photocast.settings import load_settings
+    from photocast.telling import configure_logging
+
+    settings = load_settings(
+        host=host, port=port, data=data, workers=workers, fake_engine=fake_engine
+    )
+    configure_logging(settings.log_format)
+    _check_public(settings)
+
+    def bell(context: "Context") -> "EmbeddedWorkers":
+        return _embedded(settings, context)
+
+    app = create_app(settings, bell if settings.workers and not settings.broker else None)
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=5,
+    )
+
+
+def _embedded(settings: "Settings", context: "Context") -> "EmbeddedWorkers":
+    from photocast.service.embedded import EmbeddedWorkers
+
+    made = EmbeddedWorkers(
+        settings.workers,
+        context.leases,
+        ["--data", str(settings.data.resolve())],
+        grace=settings.grace_seconds + 5,
+    )
+    made.start()
+    return made
+
+
+def _check_public(settings: "Settings") -> None:
+    """Refuse to be reached by others without a key."""
+    from photocast.jobs.database import open_database
+    from photocast.jobs.keyring import Keyring
+
+    if settings.is_local:
+        return
+    database = open_database(settings.database_url)
+    any_key = Keyring(database).any()
+    database.close()
+    if not any_key:
+        raise UserError(
+            f"{settings.host} can be reached by others, and there is no key. Make one with: "
+            "photocast keys add; or listen on 127.0.0.1.",
+            code="serve.no_key",
+        )

@@ -1,0 +1,171 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One database, SQLite or PostgreSQL, with short transactions that either read or write.
+
+SQLite: write-ahead log, so readers never wait; a writer takes the lock when its transaction begins
+(``BEGIN IMMEDIATE``), because a lock asked for later can be refused; every commit is synced, so
+what was answered is there after a power cut. PostgreSQL: its own rules, read committed.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, insert, make_url, select
+from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from photocast.errors import ConfigError, PhotocastError
+from photocast.jobs.tables import SCHEMA_VERSION, metadata, schema
+
+__all__ = ["Database", "DatabaseDown", "open_database"]
+
+_BUSY_MS = 5000
+_POOL, _OVERFLOW = 8, 32  # web threads wait for a connection rather than fail
+
+
+class DatabaseDown(PhotocastError):
+    """The database does not answer, or is locked for too long."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(
+            f"The database does not answer ({_short(error)}). Check that it runs and has space; "
+            "then try again.",
+            code="database.unavailable",
+        )
+
+
+class Database:
+    """Transactions on one database."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self._writer = engine.execution_options(photocast_write=True)
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self.engine.dialect.name == "sqlite"
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """A transaction that changes nothing.
+
+        Raises:
+            DatabaseDown: It does not answer.
+        """
+        with _told(), self.engine.connect() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """A transaction that is committed at the end of the block, or not at all.
+
+        Raises:
+            DatabaseDown: It does not answer; nothing was changed.
+        """
+        with _told(), self._writer.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give all connections back."""
+        self.engine.dispose()
+
+
+def open_database(url: str) -> Database:
+    """Open a database and make its tables if there are none.
+
+    Args:
+        url: ``sqlite:////folder/file.db`` or ``postgresql://…``.
+
+    Raises:
+        ConfigError: The URL is wrong, or the tables are from another version.
+        DatabaseDown: It does not answer.
+    """
+    database = Database(_engine(url))
+    with _told():
+        _make_tables(database)
+    return database
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        raise ConfigError(
+            "The database URL cannot be read; write sqlite:////folder/photocast.db or "
+            "postgresql://user@host/name.",
+            code="database.url",
+        ) from None
+    if parsed.get_backend_name() == "postgresql":
+        return create_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            pool_size=_POOL,
+            max_overflow=_OVERFLOW,
+            pool_pre_ping=True,
+        )
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        raise ConfigError(
+            f"The database is {parsed.get_backend_name()!r}; it must be a SQLite file or "
+            "PostgreSQL.",
+            code="database.url",
+        )
+    Path(parsed.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(
+        parsed,
+        pool_size=_POOL,
+        max_overflow=_OVERFLOW,
+        connect_args={"check_same_thread": False, "timeout": _BUSY_MS / 1000},
+    )
+    event.listen(engine, "connect", _sqlite_connected)
+    event.listen(engine, "begin", _sqlite_begins)
+    return engine
+
+
+def _sqlite_connected(connection: Any, entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # transactions begin where we say so
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={_BUSY_MS}",
+        "journal_mode=WAL",
+        "synchronous=FULL",
+        "foreign_keys=ON",
+    ):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _sqlite_begins(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("photocast_write", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _make_tables(database: Database) -> None:
+    try:
+        with database.write() as connection:
+            metadata.create_all(connection)
+            found = connection.execute(select(schema.c.version)).scalar()
+            if found is None:
+                connection.execute(insert(schema).values(version=SCHEMA_VERSION))
+    except (IntegrityError, ProgrammingError):  # another process makes them at this moment
+        with database.read() as connection:
+            found = connection.execute(select(schema.c.version)).scalar()
+    if found not in (None, SCHEMA_VERSION):
+        raise ConfigError(
+            f"The database has tables of version {found}; this Photocast needs {SCHEMA_VERSION}. "
+            "Use the Photocast that made it, or another database.",
+            code="database.version",
+        )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except OperationalError as error:
+        raise DatabaseDown(error) from error
+
+
+def _short(error: Exception) -> str:
+    cause = getattr(error, "orig", None) or error
+    return str(cause).strip().partition("\n")[0][:120]

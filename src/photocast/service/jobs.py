@@ -1,0 +1,236 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs that are there: look, list, wait, cancel, repeat, delete."""
+
+import base64
+import re
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, Request, Response
+from pydantic import ValidationError
+from starlette.concurrency import run_in_threadpool
+
+from photocast.jobs.ids import is_id
+from photocast.jobs.record import FINAL, Input, Job, NewJob, State
+from photocast.service.auth import Caller, Reader, Writer
+from photocast.service.context import Context, ContextOf
+from photocast.service.problems import ServiceError
+from photocast.service.views import job_view, log_line
+from photocast.wire import JobPage, JobView, LogPage, Options, ProblemItem, RerunRequest, StateName
+
+__all__ = ["base_of", "found", "router", "shown"]
+
+router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
+_POLL_AFTER_S = 2
+_LONGEST_WAIT_S = 60
+
+
+def base_of(request: Request, context: Context) -> str:
+    """How the caller reaches the service."""
+    return (context.settings.public_url or str(request.base_url)).rstrip("/")
+
+
+def found(context: Context, job_id: str, caller: Caller) -> Job:
+    """A job of the caller.
+
+    Raises:
+        ServiceError: There is none; somebody else's looks just the same.
+    """
+    job = context.jobs.get(job_id, caller.sees) if is_id(job_id, "job") else None
+    if job is None:
+        raise _not_found(job_id)
+    return job
+
+
+def shown(context: Context, job: Job, base: str, *, secret: str | None = None) -> JobView:
+    """A job as its owner sees it, with its place in the queue."""
+    waits = job.state is State.QUEUED
+    position = context.jobs.queue_position(job) if waits else None
+    return job_view(job, base, position=position, secret=secret)
+
+
+@router.get("/{job_id}")
+async def read_job(
+    request: Request,
+    job_id: str,
+    caller: Reader,
+    context: ContextOf,
+    prefer: Annotated[str | None, Header()] = None,
+    if_none_match: Annotated[str | None, Header()] = None,
+) -> JobView:
+    """Look at a job. `Prefer: wait=30` answers when it changes, or after so many seconds."""
+    job = await run_in_threadpool(found, context, job_id, caller)
+    seconds = _wait_of(prefer)
+    if seconds and job.state not in FINAL and (if_none_match in (None, _etag(job))):
+        await request.app.state.hub.changed(job.id, job.version, seconds)
+        job = await run_in_threadpool(found, context, job_id, caller)
+    headers = {"ETag": _etag(job), "Cache-Control": "private, no-cache"}
+    if job.state not in FINAL:
+        headers["Retry-After"] = str(_POLL_AFTER_S)
+    if if_none_match == _etag(job):
+        return Response(status_code=304, headers=headers)  # type: ignore[return-value]
+    view = await run_in_threadpool(shown, context, job, base_of(request, context))
+    body = view.model_dump_json()
+    return Response(body, headers=headers, media_type="application/json")  # type: ignore[return-value]
+
+
+@router.get("")
+def list_jobs(
+    request: Request,
+    caller: Reader,
+    context: ContextOf,
+    state: Annotated[list[StateName] | None, Query()] = None,
+    page_size: Annotated[int, Query(ge=1, le=200)] = 50,
+    page_token: Annotated[str | None, Query(max_length=200)] = None,
+) -> JobPage:
+    """List jobs, newest first."""
+    before = None if page_token is None else _read_token(page_token)
+    states = [State(name) for name in state or ()]
+    jobs = context.jobs.listed(caller.sees, count=page_size + 1, before=before, states=states)
+    more, jobs = len(jobs) > page_size, jobs[:page_size]
+    base = base_of(request, context)
+    return JobPage(
+        jobs=[shown(context, job, base) for job in jobs],
+        next_page_token=_make_token(jobs[-1].id) if more else None,
+    )
+
+
+@router.post("/{job_id}/cancel", status_code=202)
+def cancel_job(request: Request, job_id: str, caller: Writer, context: ContextOf) -> JobView:
+    """Ask a job to stop. Asking again changes nothing."""
+    job = context.jobs.cancel(job_id, caller.sees)
+    if job is None:
+        raise _ended(found(context, job_id, caller), "canceled")
+    return shown(context, job, base_of(request, context))
+
+
+@router.post("/{job_id}/rerun", status_code=202)
+def rerun_job(
+    request: Request, job_id: str, caller: Writer, context: ContextOf, wanted: RerunRequest
+) -> JobView:
+    """Make a new job of the same inputs, with other options."""
+    job = found(context, job_id, caller)
+    given = context.jobs.inputs(job.id)
+    _check_inputs(context, job, given)
+    check_open_jobs(context, job.owner)
+    new = NewJob(
+        owner=job.owner,
+        kind=job.kind,
+        options=merged(job, wanted),
+        labels=job.labels if wanted.labels is None else wanted.labels,
+        parent_id=job.id,
+        webhook=job.webhook,
+        max_seconds=job.max_seconds,
+    )
+    made = context.jobs.create(new, given)
+    context.bell.ring(made.id)
+    return shown(context, made, base_of(request, context))
+
+
+@router.get("/{job_id}/logs")
+def read_logs(
+    job_id: str,
+    caller: Reader,
+    context: ContextOf,
+    after: Annotated[int, Query(ge=0, le=2**53)] = 0,
+    count: Annotated[int, Query(ge=1, le=1000)] = 200,
+) -> LogPage:
+    """Read what a job has said since a line."""
+    job = found(context, job_id, caller)
+    events = context.jobs.events(job.id, after=after, kinds=["log"], count=count)
+    lines = [log_line(event) for event in events]
+    return LogPage(lines=lines, next_after=lines[-1].number if lines else after)
+
+
+def check_open_jobs(context: Context, owner: str) -> None:
+    """Refuse one job more than an owner may have open, or bytes more than it may keep.
+
+    Raises:
+        ServiceError: With what is there and what is allowed.
+    """
+    used, settings = context.jobs.usage(owner), context.settings
+    if used.open_jobs >= settings.max_open_jobs:
+        raise ServiceError(
+            429,
+            "quota.jobs",
+            f"{used.open_jobs} jobs are open; at most {settings.max_open_jobs} may be.",
+            hint="Wait until some have ended, or cancel some.",
+            retry_after=30,
+        )
+    if used.stored_bytes >= settings.max_stored_bytes:
+        raise ServiceError(
+            429,
+            "quota.bytes",
+            f"{used.stored_bytes:,} bytes are stored; at most {settings.max_stored_bytes:,} may "
+            "be.",
+            hint="Delete jobs that are no longer needed.",
+            retry_after=3600,
+        )
+
+
+def merged(job: Job, wanted: RerunRequest) -> dict[str, object]:
+    """The options of a job with some changed.
+
+    Raises:
+        ServiceError: The changes are no options.
+    """
+    before = {k: v for k, v in job.options.items() if k in Options.model_fields}
+    try:
+        return Options.model_validate({**before, **wanted.options}).model_dump(mode="json")
+    except ValidationError as error:
+        items = [
+            ProblemItem(
+                pointer="/options/" + "/".join(map(str, one["loc"])),
+                code="request.invalid",
+                detail=one["msg"],
+            )
+            for one in error.errors()
+        ]
+        raise ServiceError(
+            422, "request.invalid", f"{items[0].pointer}: {items[0].detail}.", errors=items
+        ) from None
+
+
+def _check_inputs(context: Context, job: Job, given: list[Input]) -> None:
+    if not given and job.inputs.get("bytes"):
+        raise ServiceError(
+            410, "job.inputs_expired", "The job's inputs have been removed. Upload them again."
+        )
+    if job.state is State.DRAFT:
+        raise ServiceError(409, "job.invalid_state", "The job is a draft; submit it instead.")
+
+
+def _ended(job: Job, wanted: str) -> ServiceError:
+    return ServiceError(
+        409, "job.invalid_state", f"The job has {job.state.value}; it cannot be {wanted}."
+    )
+
+
+def _not_found(job_id: str) -> ServiceError:
+    name = job_id if re.fullmatch(r"[a-z0-9_]{1,40}", job_id) else "of that name"
+    return ServiceError(404, "job.not_found", f"There is no job {name}.")
+
+
+def _etag(job: Job) -> str:
+    return f'"{job.version}"'
+
+
+def _wait_of(prefer: str | None) -> float:
+    match = re.search(r"\bwait=(\d{1,4})\b", prefer or "")
+    return min(float(match[1]), _LONGEST_WAIT_S) if match else 0.0
+
+
+def _make_token(job_id: str) -> str:
+    return base64.urlsafe_b64encode(job_id.encode()).decode().rstrip("=")
+
+
+def _read_token(token: str) -> str:
+    try:
+        text = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4)).decode()
+    except ValueError:
+        text = ""
+    if not is_id(text, "job"):
+        raise ServiceError(
+            422, "request.page_token", "The page token is not one that this service gave."
+        )
+    return text

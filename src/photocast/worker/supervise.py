@@ -1,0 +1,303 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""One job from its claim to its end: files in, a process of its own, files out.
+
+Whatever happens to the process, the job ends or waits again; whatever happens to the supervisor,
+the process dies with it and the lease runs out.
+"""
+
+import json
+import logging
+import shutil
+import signal
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from photocast.config import MAX_SIZES
+from photocast.errors import PhotocastError
+from photocast.jobs.database import Database, DatabaseDown
+from photocast.jobs.files import FileStore
+from photocast.jobs.lease import LeaseTable, Outcome
+from photocast.jobs.record import Job, State
+from photocast.jobs.stage_history import StageHistory
+from photocast.jobs.store import JobStore
+from photocast.worker.keeper import LeaseKeeper
+from photocast.worker.materialise import collect, fetch_inputs
+from photocast.worker.meter import GUESSES
+from photocast.worker.process import JobProcess, group_memory
+
+__all__ = ["Supervisor", "WorkerConfig"]
+
+_log = logging.getLogger(__name__)
+_TICK = 0.25
+_SMALLER = 0.5  # of the longest side, after the device had no memory
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerConfig:
+    """How a worker treats its jobs."""
+
+    work: Path
+    """Folder for captures and unfinished results."""
+    lease_seconds: float = 30.0
+    """How long a worker may be silent before its job is given to another."""
+    memory_bytes: int | None = None
+    """What a job's processes may take up together; None sets no limit."""
+    grace_seconds: float = 20.0
+    """Between asking a job to stop and killing it."""
+    keep_seconds: float = 30 * 86400.0
+    """How long results are kept; 0 keeps them."""
+    max_losses: int = 2
+    """How often a job's process may vanish before the job fails."""
+
+    @property
+    def beat_seconds(self) -> float:
+        return self.lease_seconds / 6
+
+    @property
+    def patience_seconds(self) -> float:
+        """When a job's process gives up by itself: well before anybody else may have the job."""
+        return self.lease_seconds * 0.6
+
+
+class Supervisor:
+    """Runs claimed jobs one after the other."""
+
+    def __init__(self, database: Database, files: FileStore, config: WorkerConfig) -> None:
+        self._table = LeaseTable(database, max_losses=config.max_losses)
+        self._store, self._history = JobStore(database), StageHistory(database)
+        self._files, self._config = files, config
+        self.stopping = threading.Event()
+        """Set when the worker should end: its job is stopped and given back."""
+
+    def run(self, job: Job) -> Job | None:
+        """Run a job that was claimed.
+
+        Returns:
+            The job as it ended; ``None`` if it was taken away and nothing was written.
+        """
+        folder = self._config.work / job.id
+        _log.info("job started", extra={"event": "job.started", "job": job.id})
+        attempt = _Attempt(self._table, job, self._config, self.stopping)
+        try:
+            outcome = self._outcome(job, folder, attempt)
+            ended = attempt.write(lambda: self._table.finish(job, outcome)) if outcome else None
+        finally:
+            attempt.keeper.stop()
+        if ended is None:
+            _log.warning("job lost", extra={"event": "job.lost", "job": job.id})
+            return None
+        if ended.state is not State.QUEUED:
+            shutil.rmtree(folder, ignore_errors=True)
+        _log.info(
+            "job ended", extra={"event": "job.ended", "job": job.id, "state": ended.state.value}
+        )
+        return ended
+
+    def _outcome(self, job: Job, folder: Path, attempt: "_Attempt") -> Outcome | None:
+        """How the attempt went; ``None`` if the job is no longer ours."""
+        try:
+            attempt.say({"stage": "fetch", "message": "fetching the files"})
+            fetch_inputs(self._files, self._store.inputs(job.id), folder / "capture")
+            self._describe(job, folder)
+            ending = attempt.watch(JobProcess(folder))
+            if ending is None:
+                return None
+            made = ending.outcome(job)
+            out = folder / "out"
+            if made.state in (State.SUCCEEDED, State.FAILED) and out.is_dir():
+                attempt.say({"stage": "store", "message": "storing the result"})
+                made = replace(made, artifacts=collect(self._files, job, out))
+        except DatabaseDown:
+            return None  # the lease runs out and somebody else takes the job
+        except PhotocastError as error:
+            return Outcome(state=State.FAILED, error=_error(error.code, str(error)))
+        except OSError as error:
+            reason = f"The worker's disk refused: {error.strerror}."
+            return Outcome(state=State.FAILED, error=_error("system.io", reason))
+        if made.state is State.SUCCEEDED:
+            self._history.add(_profile(job), ending.seconds)
+        expires = time.time() + self._config.keep_seconds if self._config.keep_seconds else None
+        return replace(made, expires_at=expires)
+
+    def _describe(self, job: Job, folder: Path) -> None:
+        """Write what the process needs to know."""
+        engine = str(job.options.get("engine", "optimize"))
+        guess = GUESSES.get(engine, GUESSES["optimize"])
+        description = {
+            "kind": job.kind.value,
+            "options": job.options,
+            "attempt": job.attempt,
+            "patience": self._config.patience_seconds,
+            "weights": self._history.weights(_profile(job)) or guess,
+        }
+        (folder / "capture").mkdir(parents=True, exist_ok=True)
+        (folder / "job.json").write_text(json.dumps(description), encoding="utf-8")
+
+
+@dataclass(slots=True)
+class _Ending:
+    """What is known about a process that has ended."""
+
+    done: dict[str, Any] | None = None
+    error: dict[str, Any] | None = None
+    reason: str = ""
+    """Why the supervisor ended it: ``cancel``, ``deadline``, ``memory`` or ``shutdown``."""
+    code: int | None = None
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        return dict((self.done or {}).get("seconds", {}))
+
+    def outcome(self, job: Job) -> Outcome:
+        """What becomes of the job."""
+        if self.done is not None:
+            warnings = tuple(self.done.get("warnings", ()))
+            verdict = self.done.get("verdict")
+            return Outcome(state=State.SUCCEEDED, verdict=verdict, warnings=warnings)
+        if self.reason == "cancel":
+            return Outcome(state=State.CANCELED)
+        if self.reason == "shutdown":
+            return Outcome(state=State.QUEUED)
+        if self.reason == "deadline":
+            detail = f"It ran for its limit of {job.max_seconds:g} s. Use a faster preset."
+            return Outcome(state=State.FAILED, error=_error("job.timeout", detail))
+        if self.reason == "memory":
+            detail = "It needed more memory than a job may have. Use fewer or smaller photos."
+            return Outcome(state=State.FAILED, error=_error("job.out_of_memory", detail))
+        if self.error is None or self.error.get("canceled"):  # died, or somebody else stopped it
+            return Outcome(state=State.QUEUED, lost=True)
+        if self.error["code"] == "device.out_of_memory" and not job.options.get("max_size_halved"):
+            return _smaller(job)
+        retryable = bool(self.error.get("retryable"))
+        return Outcome(
+            state=State.FAILED, error=_error(self.error["code"], self.error["detail"], retryable)
+        )
+
+
+class _Attempt:
+    """A job's lease, its process and what is told about it."""
+
+    def __init__(
+        self, table: LeaseTable, job: Job, config: WorkerConfig, stopping: threading.Event
+    ) -> None:
+        self._table, self._job, self._config = table, job, config
+        self._stopping = stopping
+        self._process: JobProcess | None = None
+        self._shown = dict(job.progress)
+        self.keeper = LeaseKeeper(
+            table,
+            job,
+            every=config.beat_seconds,
+            patience=config.patience_seconds,
+            poll=min(1.0, config.beat_seconds),
+            renewed=self._renew,
+        )
+
+    def say(self, progress: dict[str, Any]) -> None:
+        """Show what is going on, if the database lets us."""
+        self._report({**self._shown, **progress}, [])
+
+    def watch(self, process: JobProcess) -> _Ending | None:
+        """Listen to the process until it has ended; ``None`` if the job was taken away."""
+        self._process, ending, asked = process, _Ending(), 0.0
+        deadline = time.monotonic() + self._job.max_seconds
+        try:
+            while not process.ended and not self.keeper.lost.is_set():
+                self._listen(process, ending)
+                if not ending.reason:
+                    ending.reason = self._reason_to_stop(process, deadline)
+                    asked = time.monotonic()
+                    if ending.reason:
+                        process.ask_to_stop()
+                if ending.reason and time.monotonic() - asked > self._grace(ending.reason):
+                    process.kill()
+            ending.code = process.code
+        finally:
+            process.close()
+            self._process = None
+        if ending.code and not ending.reason:
+            tail = "\n".join(process.tail)
+            _log.error(
+                "process died with %s: %s", ending.code, tail, extra={"event": "job.crashed"}
+            )
+        return None if self.keeper.lost.is_set() else ending
+
+    def write(self, step: Callable[[], Job | None]) -> Job | None:
+        """Write the end, trying again while the lease holds."""
+        while not self.keeper.lost.is_set():
+            try:
+                return step()
+            except DatabaseDown as error:
+                _log.warning("cannot finish: %s", error, extra={"event": "job.delayed"})
+                time.sleep(1.0)
+        return None
+
+    def _listen(self, process: JobProcess, ending: _Ending) -> None:
+        progress, logs = None, []
+        for message in process.messages(_TICK):
+            if "progress" in message:
+                progress = self._shown = message["progress"]
+            elif "log" in message:
+                logs.append(message["log"])
+            elif "done" in message:
+                ending.done = message["done"]
+            elif "error" in message:
+                ending.error = message["error"]
+        if progress is not None or logs:
+            self._report(progress, logs)
+
+    def _report(self, progress: dict[str, Any] | None, logs: list[dict[str, Any]]) -> None:
+        try:
+            if not self._table.report(self._job, progress, logs):
+                self.keeper.lost.set()
+        except DatabaseDown as error:
+            _log.warning("progress not written: %s", error, extra={"event": "job.delayed"})
+
+    def _reason_to_stop(self, process: JobProcess, deadline: float) -> str:
+        if self.keeper.cancel.is_set():
+            return "cancel"
+        if self._stopping.is_set():
+            return "shutdown"
+        if time.monotonic() > deadline:
+            return "deadline"
+        most = self._config.memory_bytes
+        if most is not None and group_memory(process.pid) > most:
+            return "memory"
+        return ""
+
+    def _grace(self, reason: str) -> float:
+        return 0.0 if reason == "memory" else self._config.grace_seconds
+
+    def _renew(self, at: float) -> None:
+        if (process := self._process) is not None:
+            process.renew(at)
+
+
+def stop_on_signals(supervisor: Supervisor) -> None:
+    """Let SIGTERM and SIGINT end the worker after its job was given back."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: supervisor.stopping.set())
+
+
+def _profile(job: Job) -> str:
+    """Jobs of a profile take their stages in like proportions."""
+    options = job.options
+    return f"{job.kind.value}/{options.get('engine', 'optimize')}/{options.get('preset', '')}"
+
+
+def _smaller(job: Job) -> Outcome:
+    preset = str(job.options.get("preset", "standard"))
+    now = job.options.get("max_size") or MAX_SIZES[preset]
+    size = max(int(now * _SMALLER), 64)
+    note = f"The GPU had not enough memory for photos of {now} px; tried again once with {size} px."
+    options = {**job.options, "max_size": size, "max_size_halved": True}
+    return Outcome(state=State.QUEUED, options=options, warnings=(note,))
+
+
+def _error(code: str, detail: str, retryable: bool = False) -> dict[str, Any]:
+    return {"code": code, "detail": detail, "retryable": retryable}
