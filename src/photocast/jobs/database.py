@@ -99,7 +99,7 @@ def _engine(url: str) -> Engine:
         ) from None
     if parsed.get_backend_name() == "postgresql":
         return create_engine(
-            parsed.set(drivername="postgresql+psycopg"),
+            parsed.set(drivername="postgresql+pg8000"),
             pool_size=_POOL,
             max_overflow=_OVERFLOW,
             pool_pre_ping=True,
