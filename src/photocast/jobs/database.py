@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
-"""One database, SQLite or PostgreSQL, with short transactions that either read or write.
+"""One database, SQLite or PostgreSQL, with queries, and short transactions that write.
 
 SQLite: write-ahead log, so readers never wait; a writer takes the lock when its transaction begins
 (``BEGIN IMMEDIATE``), because a lock asked for later can be refused; every commit is synced, so
@@ -22,7 +22,7 @@ from photocast.jobs.tables import SCHEMA_VERSION, metadata, schema
 __all__ = ["Database", "DatabaseDown", "open_database"]
 
 _BUSY_MS = 5000
-_POOL, _OVERFLOW = 8, 32  # web threads wait for a connection rather than fail
+_POOL, _OVERFLOW = 8, 56  # more than a process has threads that ask, so that none waits
 
 
 class DatabaseDown(PhotocastError):
@@ -49,7 +49,7 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """A transaction that changes nothing.
+        """A connection that changes nothing; each query sees the database at one moment.
 
         Raises:
             DatabaseDown: It does not answer.
@@ -136,8 +136,9 @@ def _sqlite_connected(connection: Any, entry: ConnectionPoolEntry) -> None:
 
 
 def _sqlite_begins(connection: Connection) -> None:
-    writes = connection.get_execution_options().get("photocast_write", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+    # A read is one query nearly always, and sees one moment by itself.
+    if connection.get_execution_options().get("photocast_write", False):
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _make_tables(database: Database) -> None:

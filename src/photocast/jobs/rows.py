@@ -11,20 +11,61 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, delete, insert, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    select,
+    update,
+)
 
 from photocast.jobs import tables
 from photocast.jobs.outbox import enqueue
 from photocast.jobs.record import FINAL, Artifact, Event, Input, Job, Kind, State, sources_of
 
-__all__ = ["artifact_of", "change", "event_of", "input_of", "job_of", "read_job", "tell"]
+__all__ = [
+    "artifact_of",
+    "change",
+    "event_of",
+    "input_of",
+    "job_of",
+    "read_job",
+    "read_placed",
+    "tell",
+]
 
 _jobs, _events = tables.jobs, tables.events
+# built once: building a query costs more than running it
+_COLUMNS = [column.name for column in _jobs.c]
+_ONE = select(_jobs).where(_jobs.c.id == bindparam("job_id"))
+_earlier = _jobs.alias("earlier")
+_PLACE = (
+    select(func.count())
+    .select_from(_earlier)
+    .where(
+        _earlier.c.state == State.QUEUED.value,
+        (_earlier.c.queued_at < _jobs.c.queued_at)
+        | ((_earlier.c.queued_at == _jobs.c.queued_at) & (_earlier.c.id < _jobs.c.id)),
+    )
+    .scalar_subquery()
+)
+_PLACED = select(
+    _jobs, case((_jobs.c.state == State.QUEUED.value, _PLACE), else_=None).label("place")
+).where(_jobs.c.id == bindparam("job_id"))
 
 
 def job_of(row: Row[Any]) -> Job:
     """A row of ``jobs`` as a record."""
-    values = dict(row._mapping)
+    return _job(row)
+
+
+def _job(row: Sequence[Any]) -> Job:
+    values = dict(zip(_COLUMNS, row, strict=True))
     values["kind"], values["state"] = Kind(values["kind"]), State(values["state"])
     return Job(**values)
 
@@ -48,8 +89,17 @@ def event_of(row: Row[Any]) -> Event:
 
 def read_job(connection: Connection, job_id: str) -> Job | None:
     """One job by name, whoever owns it."""
-    row = connection.execute(select(_jobs).where(_jobs.c.id == job_id)).first()
+    row = connection.execute(_ONE, {"job_id": job_id}).first()
     return None if row is None else job_of(row)
+
+
+def read_placed(connection: Connection, job_id: str) -> tuple[Job, int | None] | None:
+    """One job, and how many are before it if it waits."""
+    row = connection.execute(_PLACED, {"job_id": job_id}).first()
+    if row is None:
+        return None
+    *values, place = row
+    return _job(values), place
 
 
 def tell(connection: Connection, job_id: str, kind: str, data: Mapping[str, Any]) -> None:

@@ -32,6 +32,7 @@ from photocast.jobs.rows import (
     input_of,
     job_of,
     read_job,
+    read_placed,
     tell,
 )
 
@@ -183,15 +184,11 @@ class JobStore:
         with self.database.read() as connection:
             return {row.id: row.version for row in connection.execute(query)}
 
-    def queue_position(self, job: Job) -> int:
-        """How many jobs are before this one, of those that wait."""
-        table = _jobs.c
-        earlier = (table.queued_at < job.queued_at) | (
-            (table.queued_at == job.queued_at) & (table.id < job.id)
-        )
-        query = select(func.count()).where(table.state == State.QUEUED.value, earlier)
+    def placed(self, job_id: str, owner: str | None) -> tuple[Job, int | None] | None:
+        """One job, and how many are before it if it waits."""
         with self.database.read() as connection:
-            return int(connection.execute(query).scalar_one())
+            found = read_placed(connection, job_id)
+        return found if found is not None and owner in (None, found[0].owner) else None
 
     def counts(self) -> dict[str, int]:
         """How many jobs are in each state."""

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The application: routers, middleware, and what lives as long as it does."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from photocast import __version__
 from photocast.jobs.doorbell import Doorbell
@@ -31,12 +31,12 @@ Photos of an object in, a validated, textured mesh out.
 Within `/v1`, nothing is removed, renamed or given another meaning; fields and paths may be added.
 """
 _ROUTERS = (jobs.router, events.router, health.router)
-_HEADERS = {
-    "X-Content-Type-Options": "nosniff",
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
+_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+)
 
 
 def create_app(settings: Settings, bell: Callable[[Context], Doorbell] | None = None) -> FastAPI:
@@ -75,7 +75,6 @@ def create_app(settings: Settings, bell: Callable[[Context], Doorbell] | None = 
         openapi_url="/openapi.json",
     )
     problems.install(app)
-    app.middleware("http")(_bound)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -83,17 +82,31 @@ def create_app(settings: Settings, bell: Callable[[Context], Doorbell] | None = 
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Prefer"],
         )
+    app.add_middleware(_Bound)  # the outermost: also for answers of the others
     for router in _ROUTERS:
         app.include_router(router)
     return app
 
 
-async def _bound(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Number the request, and add the headers that every answer has."""
-    number = new_id("req")
-    request_id.set(number)
-    response = await call_next(request)
-    response.headers["X-Request-Id"] = number
-    for name, value in _HEADERS.items():
-        response.headers.setdefault(name, value)
-    return response
+class _Bound:
+    """Numbers each request, and adds the headers that every answer has."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        number = new_id("req")
+        request_id.set(number)
+
+        async def send_more(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                given = message["headers"]
+                names = {name for name, _ in given}
+                own = [(name, value) for name, value in _HEADERS if name not in names]
+                message["headers"] = [*given, *own, (b"x-request-id", number.encode())]
+            await send(message)
+
+        await self._app(scope, receive, send_more)

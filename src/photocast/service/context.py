@@ -2,10 +2,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every request handler needs: settings, database, files, bell. Made once per process."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, ParamSpec, TypeVar
 
 from fastapi import Depends, Request
+from starlette.concurrency import run_in_threadpool
 
 from photocast.jobs.database import Database, open_database
 from photocast.jobs.doorbell import Doorbell, SilentBell
@@ -15,6 +17,9 @@ from photocast.jobs.store import JobStore
 from photocast.settings import Settings
 
 __all__ = ["Context", "ContextOf", "context_of", "open_context"]
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -27,6 +32,16 @@ class Context:
     jobs: JobStore
     leases: LeaseTable
     bell: Doorbell = field(default_factory=SilentBell)
+
+    async def look(self, query: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a short query that only reads, without holding others up.
+
+        SQLite in its write-ahead mode answers a reader at once, from memory, so it is asked right
+        here; a thread would cost several times as much as the query.
+        """
+        if self.database.is_sqlite:
+            return query(*args, **kwargs)
+        return await run_in_threadpool(query, *args, **kwargs)
 
     def close(self) -> None:
         """Give everything back."""
@@ -59,4 +74,8 @@ def context_of(request: Request) -> Context:
     return found
 
 
-ContextOf = Annotated[Context, Depends(context_of)]
+async def _context(request: Request) -> Context:  # async, or a thread would be asked to look
+    return context_of(request)
+
+
+ContextOf = Annotated[Context, Depends(_context)]

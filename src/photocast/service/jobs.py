@@ -8,7 +8,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response
 from pydantic import ValidationError
-from starlette.concurrency import run_in_threadpool
 
 from photocast.jobs.ids import is_id
 from photocast.jobs.record import FINAL, Input, Job, NewJob, State
@@ -42,10 +41,17 @@ def found(context: Context, job_id: str, caller: Caller) -> Job:
     return job
 
 
+def _placed(context: Context, job_id: str, caller: Caller) -> tuple[Job, int | None]:
+    placed = context.jobs.placed(job_id, caller.sees) if is_id(job_id, "job") else None
+    if placed is None:
+        raise _not_found(job_id)
+    return placed
+
+
 def shown(context: Context, job: Job, base: str, *, secret: str | None = None) -> JobView:
     """A job as its owner sees it, with its place in the queue."""
-    waits = job.state is State.QUEUED
-    position = context.jobs.queue_position(job) if waits else None
+    placed = context.jobs.placed(job.id, None) if job.state is State.QUEUED else None
+    position = None if placed is None else placed[1]
     return job_view(job, base, position=position, secret=secret)
 
 
@@ -59,17 +65,17 @@ async def read_job(
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> JobView:
     """Look at a job. `Prefer: wait=30` answers when it changes, or after so many seconds."""
-    job = await run_in_threadpool(found, context, job_id, caller)
+    job, position = await context.look(_placed, context, job_id, caller)
     seconds = _wait_of(prefer)
     if seconds and job.state not in FINAL and (if_none_match in (None, _etag(job))):
         await request.app.state.hub.changed(job.id, job.version, seconds)
-        job = await run_in_threadpool(found, context, job_id, caller)
+        job, position = await context.look(_placed, context, job_id, caller)
     headers = {"ETag": _etag(job), "Cache-Control": "private, no-cache"}
     if job.state not in FINAL:
         headers["Retry-After"] = str(_POLL_AFTER_S)
     if if_none_match == _etag(job):
         return Response(status_code=304, headers=headers)  # type: ignore[return-value]
-    view = await run_in_threadpool(shown, context, job, base_of(request, context))
+    view = job_view(job, base_of(request, context), position=position)
     body = view.model_dump_json()
     return Response(body, headers=headers, media_type="application/json")  # type: ignore[return-value]
 
