@@ -149,7 +149,7 @@ def main() -> None:
             process.send_signal(signal.SIGTERM)
             process.wait()
     machine = f"{platform.machine()}, {os.cpu_count()} cores"
-    print(json.dumps({"machine": machine, "start_s": round(started, 2), **results}, indent=1))
+    sys.stdout.write(json.dumps({"machine": machine, "start_s": round(started, 2), **results}, indent=1) + "\n")
 
 
 async def _measure(
