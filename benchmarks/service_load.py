@@ -143,7 +143,7 @@ def main() -> None:
         process, port = _serve(folder)
         started = time.perf_counter() - began
         try:
-            results = asyncio.run(_measure(wanted, port, key, job, store))
+            results = asyncio.run(_measure(wanted, port, key, job, store, process.pid))
             results["web_rss_mb"] = _rss_mb(process.pid)
         finally:
             process.send_signal(signal.SIGTERM)
@@ -153,12 +153,15 @@ def main() -> None:
 
 
 async def _measure(
-    wanted: argparse.Namespace, port: int, key: str, job: str, store: JobStore
+    wanted: argparse.Namespace, port: int, key: str, job: str, store: JobStore, pid: int
 ) -> dict[str, object]:
     request = _request(f"/v1/jobs/{job}", key)
     await load(port, request, seconds=1, connections=8, rate=None)
     options = {"seconds": wanted.seconds, "connections": wanted.connections}
+    before = _cpu_s(pid)
     most = await load(port, request, rate=None, **options)
+    requests = most["requests_per_second"] * wanted.seconds
+    most["cpu_ms_per_request"] = round(1000 * (_cpu_s(pid) - before) / requests, 3)
     half = await load(port, request, rate=most["requests_per_second"] / 2, **options)
     listeners = await listen(port, key, job, wanted.listeners, store)
     return {"fastest": most, "half": half, "events": listeners}
@@ -174,6 +177,11 @@ def _serve(folder: str) -> tuple[subprocess.Popen[bytes], int]:
         if match := re.search(rb"running on http://127.0.0.1:(\d+)", line):
             return process, int(match[1])
     raise SystemExit("photocast serve has ended; run it by hand to see why")
+
+
+def _cpu_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _rss_mb(pid: int) -> float:

@@ -16,9 +16,7 @@ from sqlalchemy import (
     Connection,
     Row,
     bindparam,
-    case,
     delete,
-    func,
     insert,
     select,
     update,
@@ -35,7 +33,6 @@ __all__ = [
     "input_of",
     "job_of",
     "read_job",
-    "read_placed",
     "tell",
 ]
 
@@ -43,20 +40,6 @@ _jobs, _events = tables.jobs, tables.events
 # built once: building a query costs more than running it
 _COLUMNS = [column.name for column in _jobs.c]
 _ONE = select(_jobs).where(_jobs.c.id == bindparam("job_id"))
-_earlier = _jobs.alias("earlier")
-_PLACE = (
-    select(func.count())
-    .select_from(_earlier)
-    .where(
-        _earlier.c.state == State.QUEUED.value,
-        (_earlier.c.queued_at < _jobs.c.queued_at)
-        | ((_earlier.c.queued_at == _jobs.c.queued_at) & (_earlier.c.id < _jobs.c.id)),
-    )
-    .scalar_subquery()
-)
-_PLACED = select(
-    _jobs, case((_jobs.c.state == State.QUEUED.value, _PLACE), else_=None).label("place")
-).where(_jobs.c.id == bindparam("job_id"))
 
 
 def job_of(row: Row[Any]) -> Job:
@@ -91,15 +74,6 @@ def read_job(connection: Connection, job_id: str) -> Job | None:
     """One job by name, whoever owns it."""
     row = connection.execute(_ONE, {"job_id": job_id}).first()
     return None if row is None else job_of(row)
-
-
-def read_placed(connection: Connection, job_id: str) -> tuple[Job, int | None] | None:
-    """One job, and how many are before it if it waits."""
-    row = connection.execute(_PLACED, {"job_id": job_id}).first()
-    if row is None:
-        return None
-    *values, place = row
-    return _job(values), place
 
 
 def tell(connection: Connection, job_id: str, kind: str, data: Mapping[str, Any]) -> None:

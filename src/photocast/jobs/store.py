@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, select
+from sqlalchemy import Connection, bindparam, case, delete, func, insert, select
 
 from photocast.jobs import tables
 from photocast.jobs.database import Database
@@ -32,14 +32,32 @@ from photocast.jobs.rows import (
     input_of,
     job_of,
     read_job,
-    read_placed,
     tell,
 )
 
-__all__ = ["JobStore", "Usage"]
+__all__ = ["JobStore", "Standing", "Usage"]
 
 _jobs, _inputs, _events = tables.jobs, tables.inputs, tables.events
 _QUEUED = "waiting for a worker"
+# built once: building a query costs more than running it
+_earlier = _jobs.alias("earlier")
+_place = (
+    select(func.count())
+    .select_from(_earlier)
+    .where(
+        _earlier.c.state == State.QUEUED.value,
+        (_earlier.c.queued_at < _jobs.c.queued_at)
+        | ((_earlier.c.queued_at == _jobs.c.queued_at) & (_earlier.c.id < _jobs.c.id)),
+    )
+    .scalar_subquery()
+)
+_STANDING = select(
+    _jobs.c.id,
+    _jobs.c.owner,
+    _jobs.c.state,
+    _jobs.c.version,
+    case((_jobs.c.state == State.QUEUED.value, _place), else_=None).label("place"),
+).where(_jobs.c.id == bindparam("job_id"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +66,18 @@ class Usage:
 
     open_jobs: int
     stored_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What decides how a job is shown."""
+
+    id: str
+    owner: str
+    state: State
+    version: int
+    place: int | None
+    """How many jobs are before it, while it waits."""
 
 
 class JobStore:
@@ -184,11 +214,13 @@ class JobStore:
         with self.database.read() as connection:
             return {row.id: row.version for row in connection.execute(query)}
 
-    def placed(self, job_id: str, owner: str | None) -> tuple[Job, int | None] | None:
-        """One job, and how many are before it if it waits."""
+    def standing(self, job_id: str) -> Standing | None:
+        """How one job stands, whoever owns it."""
         with self.database.read() as connection:
-            found = read_placed(connection, job_id)
-        return found if found is not None and owner in (None, found[0].owner) else None
+            row = connection.execute(_STANDING, {"job_id": job_id}).first()
+        if row is None:
+            return None
+        return Standing(row.id, row.owner, State(row.state), row.version, row.place)
 
     def counts(self) -> dict[str, int]:
         """How many jobs are in each state."""

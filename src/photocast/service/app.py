@@ -19,6 +19,7 @@ from photocast.service import events, health, jobs, problems
 from photocast.service.auth import KeyCache
 from photocast.service.context import Context, open_context
 from photocast.service.hub import Hub
+from photocast.service.polling import ROUTE, Answers
 from photocast.service.rates import Rates
 from photocast.settings import Settings
 from photocast.telling import request_id
@@ -55,7 +56,7 @@ def create_app(settings: Settings, bell: Callable[[Context], Doorbell] | None = 
         app.state.context = context
         app.state.keys = KeyCache(Keyring(context.database))
         app.state.rates = Rates(settings.rate_per_second, settings.rate_burst)
-        app.state.hub = Hub(context.jobs)
+        app.state.hub, app.state.answers = Hub(context.jobs), Answers()
         reconciler = Reconciler(context.leases, context.bell, lease_seconds=settings.lease_seconds)
         reconciler.start()
         try:
@@ -83,6 +84,7 @@ def create_app(settings: Settings, bell: Callable[[Context], Doorbell] | None = 
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Prefer"],
         )
     app.add_middleware(_Bound)  # the outermost: also for answers of the others
+    app.router.routes.append(ROUTE)
     for router in _ROUTERS:
         app.include_router(router)
     return app

@@ -21,7 +21,7 @@ from photocast.jobs.keyring import SCOPES, Key, Keyring
 from photocast.service.context import Context, context_of
 from photocast.service.problems import ServiceError
 
-__all__ = ["Admin", "Caller", "Reader", "Writer", "caller_of"]
+__all__ = ["Admin", "Caller", "Reader", "Writer", "caller_of", "reads"]
 
 _OWN_NAMES = ("127.0.0.1", "localhost", "::1")
 _REMEMBER_S = 5.0  # how long a revoked key may still be taken for good
@@ -115,7 +115,8 @@ def allowed(scope: str) -> Callable[[Request], Awaitable[Caller]]:
     return find
 
 
-Reader = Annotated[Caller, Depends(allowed("jobs:read"))]
+reads = allowed("jobs:read")
+Reader = Annotated[Caller, Depends(reads)]
 Writer = Annotated[Caller, Depends(allowed("jobs:write"))]
 Admin = Annotated[Caller, Depends(allowed("admin"))]
 

@@ -16,8 +16,9 @@ from starlette.concurrency import run_in_threadpool
 from photocast.jobs.record import FINAL, Event, Job
 from photocast.service.auth import Reader
 from photocast.service.context import Context, ContextOf
-from photocast.service.jobs import base_of, found, shown
+from photocast.service.jobs import found, shown
 from photocast.service.problems import ServiceError
+from photocast.service.views import base_of
 
 __all__ = ["router"]
 

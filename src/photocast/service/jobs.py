@@ -3,30 +3,24 @@
 """Jobs that are there: look, list, wait, cancel, repeat, delete."""
 
 import base64
-import re
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Header, Query, Request
 from pydantic import ValidationError
 
 from photocast.jobs.ids import is_id
-from photocast.jobs.record import FINAL, Input, Job, NewJob, State
+from photocast.jobs.record import Input, Job, NewJob, State
 from photocast.service.auth import Caller, Reader, Writer
 from photocast.service.context import Context, ContextOf
+from photocast.service.polling import answer
 from photocast.service.problems import ServiceError
-from photocast.service.views import job_view, log_line
+from photocast.service.refusals import job_not_found
+from photocast.service.views import base_of, job_view, log_line
 from photocast.wire import JobPage, JobView, LogPage, Options, ProblemItem, RerunRequest, StateName
 
 __all__ = ["base_of", "found", "router", "shown"]
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
-_POLL_AFTER_S = 2
-_LONGEST_WAIT_S = 60
-
-
-def base_of(request: Request, context: Context) -> str:
-    """How the caller reaches the service."""
-    return (context.settings.public_url or str(request.base_url)).rstrip("/")
 
 
 def found(context: Context, job_id: str, caller: Caller) -> Job:
@@ -37,47 +31,28 @@ def found(context: Context, job_id: str, caller: Caller) -> Job:
     """
     job = context.jobs.get(job_id, caller.sees) if is_id(job_id, "job") else None
     if job is None:
-        raise _not_found(job_id)
+        raise job_not_found(job_id)
     return job
-
-
-def _placed(context: Context, job_id: str, caller: Caller) -> tuple[Job, int | None]:
-    placed = context.jobs.placed(job_id, caller.sees) if is_id(job_id, "job") else None
-    if placed is None:
-        raise _not_found(job_id)
-    return placed
 
 
 def shown(context: Context, job: Job, base: str, *, secret: str | None = None) -> JobView:
     """A job as its owner sees it, with its place in the queue."""
-    placed = context.jobs.placed(job.id, None) if job.state is State.QUEUED else None
-    position = None if placed is None else placed[1]
+    standing = context.jobs.standing(job.id) if job.state is State.QUEUED else None
+    position = None if standing is None else standing.place
     return job_view(job, base, position=position, secret=secret)
 
 
-@router.get("/{job_id}")
+@router.get("/{job_id}", responses={304: {"description": "It is still as it was."}})
 async def read_job(
     request: Request,
     job_id: str,
     caller: Reader,
-    context: ContextOf,
     prefer: Annotated[str | None, Header()] = None,
     if_none_match: Annotated[str | None, Header()] = None,
 ) -> JobView:
     """Look at a job. `Prefer: wait=30` answers when it changes, or after so many seconds."""
-    job, position = await context.look(_placed, context, job_id, caller)
-    seconds = _wait_of(prefer)
-    if seconds and job.state not in FINAL and (if_none_match in (None, _etag(job))):
-        await request.app.state.hub.changed(job.id, job.version, seconds)
-        job, position = await context.look(_placed, context, job_id, caller)
-    headers = {"ETag": _etag(job), "Cache-Control": "private, no-cache"}
-    if job.state not in FINAL:
-        headers["Retry-After"] = str(_POLL_AFTER_S)
-    if if_none_match == _etag(job):
-        return Response(status_code=304, headers=headers)  # type: ignore[return-value]
-    view = job_view(job, base_of(request, context), position=position)
-    body = view.model_dump_json()
-    return Response(body, headers=headers, media_type="application/json")  # type: ignore[return-value]
+    del job_id, caller, prefer, if_none_match  # read from the request, as for the faster route
+    return await answer(request)  # type: ignore[return-value]  # it is the same as text
 
 
 @router.get("")
@@ -210,20 +185,6 @@ def _ended(job: Job, wanted: str) -> ServiceError:
     return ServiceError(
         409, "job.invalid_state", f"The job has {job.state.value}; it cannot be {wanted}."
     )
-
-
-def _not_found(job_id: str) -> ServiceError:
-    name = job_id if re.fullmatch(r"[a-z0-9_]{1,40}", job_id) else "of that name"
-    return ServiceError(404, "job.not_found", f"There is no job {name}.")
-
-
-def _etag(job: Job) -> str:
-    return f'"{job.version}"'
-
-
-def _wait_of(prefer: str | None) -> float:
-    match = re.search(r"\bwait=(\d{1,4})\b", prefer or "")
-    return min(float(match[1]), _LONGEST_WAIT_S) if match else 0.0
 
 
 def _make_token(job_id: str) -> str:

@@ -5,13 +5,23 @@
 from datetime import datetime, timezone
 from typing import Any
 
+from starlette.requests import Request
+
 from photocast.jobs.record import Artifact, Event, Job, State
+from photocast.service.context import Context
 from photocast.service.problems import job_problem
 from photocast.wire import ArtifactView, JobProgress, JobUrls, JobView, LogLine
 
-__all__ = ["artifact_view", "at", "job_view", "log_line"]
+__all__ = ["artifact_view", "at", "base_of", "job_view", "log_line"]
 
 _INTERNAL_OPTIONS = ("max_size_halved",)
+
+
+def base_of(request: Request, context: Context) -> str:
+    """How the caller reaches the service."""
+    return context.settings.public_url.rstrip("/") or (
+        f"{request.url.scheme}://{request.headers.get('host', '')}"
+    )
 
 
 def at(seconds: float | None) -> datetime | None:
