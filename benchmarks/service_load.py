@@ -149,7 +149,8 @@ def main() -> None:
             process.send_signal(signal.SIGTERM)
             process.wait()
     machine = f"{platform.machine()}, {os.cpu_count()} cores"
-    sys.stdout.write(json.dumps({"machine": machine, "start_s": round(started, 2), **results}, indent=1) + "\n")
+    found = {"machine": machine, "start_s": round(started, 2), **results}
+    sys.stdout.write(json.dumps(found, indent=1) + "\n")
 
 
 async def _measure(
