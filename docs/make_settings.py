@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
-"""Write ``docs/settings.md``, and the presets in ``docs/commands.md``, from the code.
+"""Write ``docs/settings.md``, and tables in ``docs/commands.md`` and ``docs/service.md``.
 
     python docs/make_settings.py
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from photocast.config import MAX_SIZES, PRESETS, optimize_preset
+from photocast.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = [
@@ -23,6 +24,8 @@ CONFIG = [
 ]
 PAGE = ROOT / "docs" / "settings.md"
 COMMANDS = ROOT / "docs" / "commands.md"
+SERVICE = ROOT / "docs" / "service.md"
+SERVICE_SETTINGS = ROOT / "src" / "photocast" / "settings.py"
 
 _INTRO = """\
 # Settings
@@ -54,6 +57,30 @@ def commands_page() -> str:
     assert start, "docs/commands.md has no section '## Presets'"
     after = rest[rest.index("\n## ") :]
     return before + start + "\n".join(["", *_presets()]) + after
+
+
+def service_page() -> str:
+    """``docs/service.md`` with the present table of settings."""
+    before, start, rest = SERVICE.read_text(encoding="utf-8").partition("\n## Settings\n")
+    assert start, "docs/service.md has no section '## Settings'"
+    intro = rest.partition("\n| ")[0].rstrip()
+    return before + start + "\n".join([intro, "", *_service_settings(), ""])
+
+
+def _service_settings() -> Iterator[str]:
+    tree = ast.parse(SERVICE_SETTINGS.read_text(encoding="utf-8"))
+    node = next(n for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Settings")
+    yield "| variable | default | meaning |"
+    yield "| --- | --- | --- |"
+    known = Settings()
+    for field, sentence in fields(node):
+        name = ast.unparse(field.target)
+        if name != "model_config":
+            assert sentence, f"{name} has no sentence"
+            default = getattr(known, name)
+            shown = "unset" if default in (None, "", ()) else f"`{default}`"
+            meaning = " ".join(sentence.split()).replace("``", "`")
+            yield f"| `PHOTOCAST_{name.upper()}` | {shown} | {meaning} |"
 
 
 def _presets() -> Iterator[str]:
@@ -139,3 +166,4 @@ def fields(node: ast.ClassDef) -> Iterator[tuple[ast.AnnAssign, str]]:
 if __name__ == "__main__":
     PAGE.write_text(page(), encoding="utf-8")
     COMMANDS.write_text(commands_page(), encoding="utf-8")
+    SERVICE.write_text(service_page(), encoding="utf-8")

@@ -6,6 +6,7 @@ Each field is ``PHOTOCAST_`` and its name in capitals; options of the command li
 folder of secrets (``PHOTOCAST_SECRETS_DIR``, one file per field) keeps passwords out of both.
 """
 
+import os
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,7 +26,10 @@ class Settings(BaseSettings):
     """What the operator of a service decides."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PHOTOCAST_", extra="ignore", frozen=True, use_attribute_docstrings=True
+        env_prefix="PHOTOCAST_",
+        extra="ignore",
+        frozen=True,
+        use_attribute_docstrings=True,
     )
 
     data: Path = Path("photocast-data")
@@ -134,7 +138,9 @@ def load_settings(**given: Any) -> Settings:
         ConfigError: Settings are out of their limits, all of them named.
     """
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})
+        chosen = {name: value for name, value in given.items() if value is not None}
+        secrets = os.environ.get("PHOTOCAST_SECRETS_DIR")
+        return Settings(_secrets_dir=secrets, **chosen)  # type: ignore[call-arg]  # the base's own
     except ValidationError as error:
         wrong = "; ".join(
             f"{'.'.join(map(str, one['loc']))} = {one['input']!r}: {one['msg']}"

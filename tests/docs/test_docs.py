@@ -110,17 +110,34 @@ def test_every_make_target_is_in_the_reference():
 
 
 def used_codes() -> set[str]:
-    """Every literal ``code=`` and default ``code`` in the source, and the one that is composed."""
+    """Every literal code in the source: arguments, defaults, what jobs end with, refusals."""
     codes: set[str] = set()
     for path in SOURCE:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.keyword) and node.arg == "code":
                 codes |= _texts(node.value)
+            elif isinstance(node, ast.Call):
+                codes |= _texts_of_call(node)
+            elif isinstance(node, ast.Dict):
+                pairs = zip(node.keys, node.values, strict=True)
+                codes |= {t for key, value in pairs if _is(key, "code") for t in _texts(value)}
             elif isinstance(node, ast.arguments):
                 for argument, default in zip(node.kwonlyargs, node.kw_defaults, strict=True):
                     if argument.arg == "code" and default is not None:
                         codes |= _texts(default)
     return codes
+
+
+def _is(node: ast.expr | None, text: str) -> bool:
+    return isinstance(node, ast.Constant) and node.value == text
+
+
+def _texts_of_call(node: ast.Call) -> set[str]:
+    """The code in ``ServiceError(status, code, …)``, and in ``_error(code, …)`` of a job."""
+    name, place = ast.unparse(node.func), {"ServiceError": 1, "_error": 0}
+    if name not in place or len(node.args) <= place[name]:
+        return set()
+    return _texts(node.args[place[name]])
 
 
 def _texts(node: ast.expr) -> set[str]:

@@ -128,7 +128,7 @@ def test_a_device_without_memory_is_asked_once_more_for_less(bench):
     assert (first.state, first.losses, first.options["max_size"]) == ("queued", 0, 512)
     assert "512 px" in first.warnings[0]
     second = bench.work()
-    assert (second.state, second.error["code"]) == ("failed", "device.out_of_memory")
+    assert (second.state, second.error["code"]) == ("failed", "memory.exhausted")
     assert bench.store.get(job.id, None).attempt == 2
 
 

@@ -44,7 +44,6 @@ _TITLES = {
     507: "The disk is full",
 }
 _STORAGE = {"storage.full": 507, "storage.unavailable": 503, "storage.missing": 410}
-_FRAMEWORK_CODES = {404: "http.not_found", 405: "http.method", 413: "upload.too_large"}
 
 
 class ServiceError(PhotocastError):
@@ -145,9 +144,16 @@ async def _validation(request: Request, error: Exception) -> Response:
 
 async def _framework(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # it is installed for those
-    code = _FRAMEWORK_CODES.get(error.status_code, "request.malformed")
-    headers = dict(error.headers or {})
-    return answer(ServiceError(error.status_code, code, str(error.detail), headers=headers))
+    status, detail, headers = error.status_code, str(error.detail), dict(error.headers or {})
+    if status == 404:
+        return answer(
+            ServiceError(404, "http.not_found", "There is no such path.", headers=headers)
+        )
+    if status == 405:
+        return answer(ServiceError(405, "http.method", detail, headers=headers))
+    if status == 413:
+        return answer(ServiceError(413, "upload.too_large", detail, headers=headers))
+    return answer(ServiceError(status, "request.malformed", detail, headers=headers))
 
 
 async def _bug(request: Request, error: Exception) -> Response:

@@ -66,7 +66,7 @@ def _fail(how: str | None) -> None:
     if how == "internal":
         raise PhotocastError("The fake engine failed, as it was told to.")
     if how == "device":
-        raise PhotocastError("The fake device has no memory left.", code="device.out_of_memory")
+        raise PhotocastError("The fake device has no memory left.", code="memory.exhausted")
     if how == "crash":
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "hang":

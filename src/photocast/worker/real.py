@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from photocast.config import ReconstructConfig
-from photocast.errors import PhotocastError
 from photocast.progress import Progress
 
 __all__ = ["run_real"]
@@ -36,21 +35,6 @@ def run_real(
     for name in _TUPLES:
         if name in fields:
             fields[name] = tuple(fields[name])
-    try:
-        result = pipeline.reconstruct(capture, out, ReconstructConfig(**fields), progress)
-    except RuntimeError as error:
-        if isinstance(error, PhotocastError) or not _of_device(error):
-            raise
-        raise PhotocastError(
-            "The GPU has not enough free memory for this capture. Use a smaller --max-size or the "
-            "preset draft.",
-            code="device.out_of_memory",
-        ) from None
+    result = pipeline.reconstruct(capture, out, ReconstructConfig(**fields), progress)
     verdict = json.loads((out / "report.json").read_text(encoding="utf-8"))["verdict"]
     return {"verdict": verdict, "warnings": list(result.report.warnings)}
-
-
-def _of_device(error: RuntimeError) -> bool:
-    import torch
-
-    return isinstance(error, torch.OutOfMemoryError) or "out of memory" in str(error)

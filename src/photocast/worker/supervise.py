@@ -171,7 +171,7 @@ class _Ending:
             return Outcome(state=State.FAILED, error=_error("job.out_of_memory", detail))
         if self.error is None or self.error.get("canceled"):  # died, or somebody else stopped it
             return Outcome(state=State.QUEUED, lost=True)
-        if self.error["code"] == "device.out_of_memory" and not job.options.get("max_size_halved"):
+        if self.error["code"] == "memory.exhausted" and not job.options.get("max_size_halved"):
             return _smaller(job)
         retryable = bool(self.error.get("retryable"))
         return Outcome(
