@@ -81,17 +81,22 @@ def main(folder: Path) -> int:
     try:
         result = _run(job, folder, reports)
     except PhotocastError as error:
-        channel.send("error", _error(error))
+        failure: PhotocastError | None = error
     except OSError as error:
-        channel.send("error", _error(_system(error)))
+        failure = _system(error)
     except MemoryError:
-        channel.send("error", _error(_no_memory()))
+        failure = _no_memory()
     except Exception as error:  # noqa: BLE001 - the process ends here; a bug fails again if tried again
         traceback.print_exc()
-        channel.send("error", _error(_bug(error)))
+        failure = _bug(error)
     else:
-        reports.finish()
-        channel.send("done", {**result, "seconds": reports.seconds})
+        failure = None
+    if failure is not None:
+        channel.send("error", _error(failure, folder))
+        return 0
+    reports.finish()
+    warnings = [_without_paths(text, folder) for text in result["warnings"]]
+    channel.send("done", {**result, "warnings": warnings, "seconds": reports.seconds})
     return 0
 
 
@@ -106,15 +111,20 @@ def _run(job: dict[str, Any], folder: Path, progress: _Reports) -> dict[str, Any
     return run_real(options, capture, out, progress)
 
 
-def _error(error: PhotocastError) -> dict[str, Any]:
-    """How an error travels; the job's row adds what is always the same."""
+def _error(error: PhotocastError, folder: Path) -> dict[str, Any]:
+    """How an error travels."""
     known = error.code != "internal"
     return {
         "code": error.code if known else "job.internal",
-        "detail": str(error),
+        "detail": _without_paths(str(error), folder),
         "retryable": not isinstance(error, UnsuitableInput | UserError),
         "canceled": isinstance(error, Cancelled),
     }
+
+
+def _without_paths(text: str, folder: Path) -> str:
+    """A message with files named as their owner knows them."""
+    return text.replace(f"{folder / 'capture'}/", "").replace(str(folder), "the job's folder")
 
 
 def _system(error: OSError) -> PhotocastError:

@@ -1,0 +1,59 @@
+# SPDX-FileCopyrightText: Photocast contributors
+# SPDX-License-Identifier: Apache-2.0
+"""The real engine as a job: the sample capture in, a checked mesh in the file store."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from photocast.formats.meshes import load_mesh
+from photocast.jobs.record import NewJob
+
+SAMPLE = Path(__file__).parents[2] / "examples" / "sample"
+
+
+@pytest.fixture
+def sample(bench):
+    """Every file of the sample as an upload of a capture folder."""
+    paths = sorted(path for path in SAMPLE.rglob("*") if path.suffix in (".png", ".json"))
+    return tuple(
+        bench.stored("capture", path.relative_to(SAMPLE).as_posix(), path.read_bytes())
+        for path in paths
+    )
+
+
+def test_photos_become_a_mesh_with_its_report_through_the_whole_machinery(bench, sample):
+    options = {
+        "engine": "optimize",
+        "preset": "draft",
+        "formats": ["glb", "obj"],
+        "max_size": 64,
+        "max_seconds": 5,
+    }
+    new = NewJob(owner="me", options=options, labels={}, max_seconds=240)
+    job = bench.store.create(new, sample)
+    ended = bench.work(lease_seconds=20)
+    assert (ended.state, ended.error) == ("succeeded", None)
+    assert ended.verdict in ("pass", "warn", "fail")
+    assert any("limit of 5 s" in warning for warning in ended.warnings)
+    made = {one.name: one for one in bench.store.artifacts(job.id)}
+    assert {"mesh.glb", "mesh.obj", "report.json", "report.html", "run.json"} <= set(made)
+    assert made["mesh.glb"].media_type == "model/gltf-binary"
+    target = bench.folder / "mesh.glb"
+    bench.files.fetch(made["mesh.glb"].key, target)
+    assert len(load_mesh(target).faces) > 1000
+    with bench.files.open(made["run.json"].key) as file:
+        run = json.load(file)
+    assert str(bench.folder) not in json.dumps(run["inputs"])  # no path of the worker's
+    said = [e.data["message"].partition(":")[0] for e in bench.store.events(job.id, kinds=["log"])]
+    assert {"decode", "volume", "appearance", "save"} <= set(said)
+
+
+def test_a_capture_that_cannot_work_is_a_failed_job_with_the_engines_own_words(bench):
+    new = NewJob(owner="me", options={"preset": "draft"}, labels={}, max_seconds=60)
+    bench.store.create(new, (bench.stored("images", "a.png", b"no photo"),))
+    ended = bench.work(lease_seconds=20)
+    assert (ended.state, ended.error["retryable"]) == ("failed", False)
+    assert ended.error["code"].startswith("capture.")
+    assert str(bench.folder) not in ended.error["detail"]
