@@ -11,6 +11,7 @@
     │   ├── MeshError                       a mesh file
     │   ├── LightError                      an environment map
     │   └── WeightsError                    weights of a network
+    ├── StorageError                        files of jobs cannot be kept or brought
     └── Cancelled             exit code 130 the user stopped the run
 
 Each carries a stable ``code`` such as ``capture.no_photos``; the sentence says what happened, with
@@ -25,6 +26,7 @@ __all__ = [
     "LightError",
     "MeshError",
     "PhotocastError",
+    "StorageError",
     "UnsuitableInput",
     "UserError",
     "WeightsError",
@@ -83,6 +85,10 @@ class LightError(UnsuitableInput):
 
 class WeightsError(UnsuitableInput):
     """Weights of a network are absent, damaged, or of another network."""
+
+
+class StorageError(PhotocastError):
+    """The storage of files is full, away, or does not have what it should."""
 
 
 class Cancelled(PhotocastError):
