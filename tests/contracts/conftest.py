@@ -31,6 +31,7 @@ def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         assert endpoint, "the S3 server did not start; its reason is above"
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
         patch.setenv("AWS_ACCESS_KEY_ID", "test:tester")
         patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
         Session().client("s3", endpoint_url=endpoint).create_bucket(Bucket=BUCKET)

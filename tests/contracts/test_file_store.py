@@ -166,6 +166,7 @@ def test_a_key_that_could_lead_elsewhere_is_refused_by_every_method(store, tmp_p
         store.delete,
         store.delete_prefix,
         lambda key: store.put_bytes(key, b""),
+        lambda key: store.presigned_url(key, 60, "name"),
         lambda key: store.put(key, io.BytesIO()),
         lambda key: store.fetch(key, tmp_path / "out"),
     ):

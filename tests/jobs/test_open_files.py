@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from photocast.errors import ConfigError
+from photocast.errors import ConfigError, UserError
 from photocast.jobs.files import open_files
 from photocast.jobs.files_rules import attachment
 
@@ -54,6 +54,14 @@ def test_a_password_in_the_url_is_refused_and_not_repeated(url):
 def test_a_url_that_names_no_store_is_refused_with_the_reason(url, reason):
     with pytest.raises(ConfigError, match=reason):
         open_files(url)
+
+
+def test_a_bucket_without_boto3_is_told_with_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "boto3.exceptions", None)
+    monkeypatch.delitem(sys.modules, "photocast.jobs.files_s3", raising=False)
+    with pytest.raises(UserError, match=r"photocast\[scale\]") as raised:
+        open_files("s3://bucket")
+    assert raised.value.code == "install.scale"
 
 
 def test_a_local_store_needs_neither_boto3_nor_torch(tmp_path):

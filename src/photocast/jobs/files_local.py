@@ -20,6 +20,7 @@ from typing import Any, BinaryIO
 from photocast.errors import StorageError
 from photocast.jobs.files import StoredFile, probe
 from photocast.jobs.files_rules import (
+    check_file,
     check_hash,
     check_key,
     check_range,
@@ -97,9 +98,7 @@ class LocalFiles:
             with explained(key, reading=True):
                 target.parent.mkdir(parents=True, exist_ok=True)
                 _link_or_copy(path, partial)
-            if sha256 is not None:
-                with partial.open("rb") as file:
-                    check_hash(key, hashed_copy(file, len)[1], sha256)
+            check_file(key, partial, sha256)
             partial.replace(target)
         finally:  # renaming one link of a file over another leaves both
             partial.unlink(missing_ok=True)
@@ -130,6 +129,7 @@ class LocalFiles:
         return _walk(top, f"{prefix}/" if prefix else "")
 
     def presigned_url(self, key: str, seconds: int, filename: str) -> str | None:
+        check_key(key)
         return None
 
     def free_bytes(self) -> int | None:

@@ -7,6 +7,7 @@ import errno
 import hashlib
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import BinaryIO
 from urllib.parse import quote
 
@@ -15,6 +16,7 @@ from photocast.errors import StorageError
 __all__ = [
     "CHUNK_BYTES",
     "attachment",
+    "check_file",
     "check_hash",
     "check_key",
     "check_range",
@@ -62,6 +64,13 @@ def check_hash(key: str, found: str, wanted: str | None) -> None:
             f"{key}: the SHA-256 is {found}, and {wanted} was announced. Send the file again.",
             code="storage.corrupt",
         )
+
+
+def check_file(key: str, path: Path, wanted: str | None) -> None:
+    """The same for a file; it is only read if a hash is asked for."""
+    if wanted is not None:
+        with path.open("rb") as file:
+            check_hash(key, hashed_copy(file, len)[1], wanted)
 
 
 def hashed_copy(source: BinaryIO, write: Callable[[bytes], object]) -> tuple[int, str]:

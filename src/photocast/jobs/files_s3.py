@@ -19,6 +19,7 @@ from photocast.errors import StorageError, UserError
 from photocast.jobs.files import StoredFile, probe
 from photocast.jobs.files_rules import (
     attachment,
+    check_file,
     check_hash,
     check_key,
     check_range,
@@ -95,24 +96,31 @@ class S3Files:
 
     def open(self, key: str, start: int = 0, stop: int | None = None) -> BinaryIO:
         check_range(start, stop)
-        size = self.size(key)
-        stop = size if stop is None else min(stop, size)
-        if start >= stop:  # the protocol has no empty ranges
+        if start == stop:  # the protocol has no empty ranges
+            self.size(key)
             return io.BytesIO()
+        wanted = f"bytes={start}-{'' if stop is None else stop - 1}"
+        part = {} if (start, stop) == (0, None) else {"Range": wanted}
         with _answered(key):
-            answer = self._client.get_object(**self._place(key), Range=f"bytes={start}-{stop - 1}")
+            try:
+                answer = self._client.get_object(**self._place(key), **part)
+            except ClientError as error:
+                if _reason(error) != "InvalidRange":
+                    raise
+                return io.BytesIO()  # it starts behind the end
         return io.BufferedReader(_Body(key, answer["Body"]))
 
     def fetch(self, key: str, target: Path, *, sha256: str | None = None) -> None:
-        size = self.size(key)
+        check_key(key)
         partial = target.with_name(f".{uuid.uuid4().hex}.partial")
         try:
             with _answered(key), explained(key):
                 target.parent.mkdir(parents=True, exist_ok=True)
+                # Each part must be as long as was announced, or it is asked for again.
                 self._client.download_file(
                     self.bucket, self._start + key, str(partial), Config=self._transfer
                 )
-            _check(key, partial, size, sha256)
+            check_file(key, partial, sha256)
             partial.replace(target)
         finally:
             partial.unlink(missing_ok=True)
@@ -221,18 +229,6 @@ def _writer(key: str, spool: Any) -> Callable[[bytes], object]:
             spool.write(data)
 
     return write
-
-
-def _check(key: str, path: Path, size: int, sha256: str | None) -> None:
-    """Compare a download with what was announced."""
-    found = path.stat().st_size
-    if found != size:
-        raise StorageError(
-            f"{key}: {found} of {size} bytes arrived. Try again.", code="storage.corrupt"
-        )
-    if sha256 is not None:
-        with path.open("rb") as file:
-            check_hash(key, hashed_copy(file, len)[1], sha256)
 
 
 @contextlib.contextmanager
