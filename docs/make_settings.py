@@ -14,8 +14,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from photocast.config import PRESETS, optimize_preset
-from photocast.pipeline import MAX_SIZES
+from photocast.config import MAX_SIZES, PRESETS, optimize_preset
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = [

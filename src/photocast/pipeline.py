@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from photocast.config import ReconstructConfig, optimize_preset
+from photocast.config import MAX_SIZES, ReconstructConfig, optimize_preset
 from photocast.data import Capture, Check, Photo, PoseReport, Report, Scene
 from photocast.deadline import Deadline, Paced, part
 from photocast.engines.base import WITHOUT_CAMERAS, load_engine
@@ -28,10 +28,8 @@ from photocast.stages.render import Drawable, drawable
 from photocast.stages.run_record import StageClock, describe_run
 from photocast.stages.validate import check_file
 
-__all__ = ["MAX_SIZES", "Result", "reconstruct"]
+__all__ = ["Result", "reconstruct"]
 
-MAX_SIZES = {"draft": 512, "standard": 1024, "high": 2048}
-"""Longest side of a photo, by preset [px]."""
 _ENGINE_TIME, _SCORES_TIME, _TURNTABLE_TIME = 0.7, 0.4, 0.6
 """Of the time that is left, if it is limited: for the engine; then for scores; then to turn."""
 _LEAST_SCORED = 3

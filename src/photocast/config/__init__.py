@@ -7,6 +7,7 @@ The sentence under a field is its help. Changes use ``dataclasses.replace``; eve
 
 from photocast.config._engines import GenerateConfig, InitConfig, InitUse, OptimizeConfig
 from photocast.config._run import (
+    MAX_SIZES,
     MIN_SECONDS,
     PRESETS,
     ReconstructConfig,
@@ -22,12 +23,14 @@ from photocast.config._shape import (
     PoseConfig,
     VolumeConfig,
 )
-from photocast.config._surface import AppearanceConfig, RefineConfig, UnwrapConfig
+from photocast.config._surface import REFINE_LONGEST, AppearanceConfig, RefineConfig, UnwrapConfig
 
 __all__ = [
+    "MAX_SIZES",
     "MIN_SECONDS",
     "POSE_MODES",
     "PRESETS",
+    "REFINE_LONGEST",
     "AppearanceConfig",
     "CarveConfig",
     "DepthConfig",

@@ -9,9 +9,18 @@ from photocast.config._shape import POSE_MODES, CarveConfig, MeshConfig, PoseCon
 from photocast.config._surface import AppearanceConfig, RefineConfig
 from photocast.errors import ConfigError
 
-__all__ = ["MIN_SECONDS", "PRESETS", "ReconstructConfig", "generate_preset", "optimize_preset"]
+__all__ = [
+    "MAX_SIZES",
+    "MIN_SECONDS",
+    "PRESETS",
+    "ReconstructConfig",
+    "generate_preset",
+    "optimize_preset",
+]
 
 PRESETS = ("draft", "standard", "high")
+MAX_SIZES = {"draft": 512, "standard": 1024, "high": 2048}
+"""Longest side of a photo, by preset [px]."""
 MIN_SECONDS = 5.0
 """Less than this is no use to anybody."""
 
