@@ -26,10 +26,11 @@ import warp as wp
 from torch import Tensor
 
 from photocast.geometry.projection import clip_from_camera, transform_points
-from photocast.ops._launch import cpu_threads, launch_parts
+from photocast.ops._launch import launch_parts
 from photocast.ops.antialias import EdgeTopology, antialias, edge_topology
 from photocast.ops.interpolate import interpolate
 from photocast.ops.rasterize import rasterize
+from photocast.threads import cpu_threads
 
 
 def torus(triangles: int) -> tuple[Tensor, Tensor]:

@@ -2,13 +2,25 @@
 # SPDX-License-Identifier: Apache-2.0
 """Photos of every mode become 8-bit sRGB with the right values."""
 
+import io
+import struct
+import time
+import zlib
+
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from photocast.errors import CaptureError, UserError
-from photocast.formats.images import image_size, read_mask, read_photo, write_png
+from photocast.formats.images import (
+    MAX_PIXELS,
+    image_size,
+    read_mask,
+    read_photo,
+    read_reduced,
+    write_png,
+)
 
 RAMP = np.tile(np.arange(256, dtype=np.uint8), (4, 1))
 
@@ -103,3 +115,105 @@ def test_absent_and_unwritable_files_are_named(tmp_path):
     with pytest.raises(UserError, match="nowhere") as unwritable:
         write_png(tmp_path / "nowhere" / "a.png", np.zeros((2, 2, 3), np.uint8))
     assert unwritable.value.code == "output.unwritable"
+
+
+def code_of(path):
+    """With which code a photo is refused."""
+    with pytest.raises(CaptureError) as caught:
+        read_photo(path)
+    return caught.value.code
+
+
+def chunk(kind, payload):
+    """A chunk of a PNG."""
+    check = struct.pack(">I", zlib.crc32(kind + payload))
+    return struct.pack(">I", len(payload)) + kind + payload + check
+
+
+def png_of_nothing(width, height):
+    """A black PNG of one bit per pixel, small however large it is."""
+    packer = zlib.compressobj(9)
+    rows = [packer.compress(bytes(1 + -(-width // 8))) for _ in range(height)]
+    head = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    body = chunk(b"IDAT", b"".join(rows) + packer.flush())
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + body + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("size", [(16000, 16000), (8192, 8192), (8193, 10), (10, 8193)])
+def test_enormous_pictures_in_small_files_are_refused_before_decoding(size, tmp_path):
+    (tmp_path / "a.png").write_bytes(png_of_nothing(*size))
+    assert (tmp_path / "a.png").stat().st_size < 40_000
+    start = time.monotonic()
+    assert code_of(tmp_path / "a.png") == "capture.image_too_large"
+    assert time.monotonic() - start < 1
+
+
+def test_pictures_up_to_the_limit_are_read(tmp_path):
+    (tmp_path / "a.png").write_bytes(png_of_nothing(7500, MAX_PIXELS // 7500))
+    assert read_reduced(tmp_path / "a.png", 100)[0].shape == (100, 94, 3)
+
+
+@pytest.mark.parametrize("kind", ["EPS", "GIF", "PPM", "ICO", "TGA", "PCX"])
+def test_formats_that_no_camera_writes_are_not_decoded(kind, tmp_path):
+    Image.fromarray(RAMP).convert("RGB").save(tmp_path / "a.jpg", kind)
+    assert code_of(tmp_path / "a.jpg") == "capture.image_unreadable"
+
+
+def test_a_photo_with_an_archive_behind_it_is_the_photo(tmp_path):
+    Image.fromarray(RAMP).save(tmp_path / "a.jpg")
+    before = read_photo(tmp_path / "a.jpg")[0]
+    with (tmp_path / "a.jpg").open("ab") as file:
+        file.write(b"PK\3\4" + bytes(1000))
+    assert (read_photo(tmp_path / "a.jpg")[0] == before).all()
+
+
+def test_of_several_pictures_in_a_file_the_first_is_read(tmp_path):
+    first, second = (Image.fromarray(np.full((64, 96, 3), level, np.uint8)) for level in (10, 200))
+    first.save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=[second])
+    first.copy().save(tmp_path / "a.png", save_all=True, append_images=[second])
+    first.copy().save(tmp_path / "a.webp", save_all=True, append_images=[second], lossless=True)
+    first.copy().save(tmp_path / "a.tif", save_all=True, append_images=[second.copy()])
+    for name in ("a.jpg", "a.png", "a.webp", "a.tif"):
+        assert np.abs(read_photo(tmp_path / name)[0].astype(int) - 10).max() <= 1
+
+
+def test_a_profile_that_unpacks_to_much_is_given_up(tmp_path):
+    out = io.BytesIO()
+    Image.fromarray(RAMP).save(out, "PNG")
+    data = out.getvalue()
+    bomb = chunk(b"iCCP", b"icc\0\0" + zlib.compress(bytes(300 << 20), 9))
+    at = data.index(b"IDAT") - 4
+    (tmp_path / "a.png").write_bytes(data[:at] + bomb + data[at:])
+    start = time.monotonic()
+    assert code_of(tmp_path / "a.png") == "capture.image_unreadable"
+    assert time.monotonic() - start < 1
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+def test_a_reduced_photo_is_the_photo_made_smaller(suffix, tmp_path):
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(0, 256, (6, 8, 3), dtype=np.uint8))
+    coarse.resize((1600, 1200), Image.Resampling.BICUBIC).save(tmp_path / f"a{suffix}")
+    small, alpha = read_reduced(tmp_path / f"a{suffix}", 200)
+    wanted = cv2.resize(read_photo(tmp_path / f"a{suffix}")[0], (200, 150), interpolation=3)
+    assert alpha is None
+    assert small.shape == (150, 200, 3)
+    assert np.abs(small.astype(int) - wanted).mean() < 1
+
+
+def test_small_photos_stay_as_they_are_and_alpha_is_reduced_too(tmp_path):
+    rgba = np.zeros((40, 60, 4), np.uint8)
+    rgba[:, 30:] = 255
+    write_png(tmp_path / "a.png", rgba)
+    assert (read_reduced(tmp_path / "a.png", 60)[0] == rgba[..., :3]).all()
+    alpha = read_reduced(tmp_path / "a.png", 6)[1]
+    assert (alpha == np.repeat([[0, 0, 0, 255, 255, 255]], 4, axis=0)).all()
+
+
+def test_damage_anywhere_is_found_in_a_reduced_photo_too(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (800, 800, 3), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "a.jpg")
+    data = (tmp_path / "a.jpg").read_bytes()
+    (tmp_path / "a.jpg").write_bytes(data[: int(len(data) * 0.95)])
+    with pytest.raises(CaptureError, match="cut short"):
+        read_reduced(tmp_path / "a.jpg", 100)

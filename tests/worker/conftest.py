@@ -1,7 +1,9 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A service without its web half: database, files, and jobs of the fake engine."""
+"""A service without its web half, with jobs of the fake engine; and a file that means no good."""
 
+import struct
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,3 +61,24 @@ def bench(tmp_path):
     files = open_files(str(tmp_path / "files"))
     yield Bench(tmp_path, database, files, JobStore(database), LeaseTable(database))
     database.close()
+
+
+def chunk(kind: bytes, payload: bytes) -> bytes:
+    """One of a PNG."""
+    check = struct.pack(">I", zlib.crc32(kind + payload))
+    return struct.pack(">I", len(payload)) + kind + payload + check
+
+
+@pytest.fixture
+def png_bomb(tmp_path: Path) -> Path:
+    """A PNG of 256 megapixels in 31 kB."""
+    side = 16000
+    rows = zlib.compressobj(9)
+    row = bytes(1 + side // 8)
+    packed = b"".join(rows.compress(row) for _ in range(side)) + rows.flush()
+    head = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    path = tmp_path / "bomb.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", packed) + chunk(b"IEND", b"")
+    )
+    return path

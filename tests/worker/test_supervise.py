@@ -4,6 +4,7 @@
 
 import contextlib
 import hashlib
+import io
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from photocast.jobs.lease import Watch
 from photocast.jobs.record import State
@@ -41,7 +43,7 @@ def wait_until(true, seconds: float = 15.0) -> None:
 
 
 def test_a_job_succeeds_and_its_files_are_stored_whole(bench):
-    photo = bench.stored("images", "a.png", b"one")
+    photo = bench.stored("images", "a.npy", b"one")
     job = bench.add(seconds=0.3, inputs=(photo, bench.stored("capture", "deep/b.json", b"{}")))
     ended = bench.work()
     assert (ended.state, ended.verdict, ended.attempt, ended.losses) == ("succeeded", "pass", 1, 0)
@@ -53,7 +55,7 @@ def test_a_job_succeeds_and_its_files_are_stored_whole(bench):
             data = file.read()
         assert (len(data), hashlib.sha256(data).hexdigest()) == (one.size, one.sha256)
     seen = json.loads(data)["run"]["inputs"]  # report.json is the last
-    assert set(seen) == {"images/a.png", "deep/b.json"}
+    assert set(seen) == {"images/a.npy", "deep/b.json"}
     assert not (bench.folder / "work" / job.id).exists()
 
 
@@ -257,3 +259,47 @@ def test_the_memory_of_a_group_is_that_of_its_processes():
     finally:
         child.communicate()
     assert group_memory(child.pid) == 0
+
+
+def photo_with_secrets() -> bytes:
+    """A JPEG that tells where it was taken and who owns the camera."""
+    exif = Image.Exif()
+    exif[0x010E], exif[0x013B] = "at home", "Jane Doe"
+    exif.get_ifd(0x8825).update({1: "N", 2: (52.0, 31.0, 12.0), 3: "E", 4: (13.0, 24.0, 18.0)})
+    file = io.BytesIO()
+    Image.new("RGB", (64, 48), "red").save(file, "JPEG", exif=exif)
+    return file.getvalue()
+
+
+def test_no_place_and_no_name_reaches_the_job_or_its_result(bench):
+    data = photo_with_secrets()
+    assert b"Jane Doe" in data
+    job = bench.add(seconds=4.0, inputs=(bench.stored("images", "a.jpg", data),))
+    seen = []
+
+    def look():
+        wait_until(lambda: processes_of(job.id))
+        folder = bench.folder / "work" / job.id
+        seen.extend(path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    assert bench.work().state == "succeeded"
+    thread.join()
+    made = b"".join(seen)
+    for one in bench.store.artifacts(job.id):
+        with bench.files.open(one.key) as file:
+            made += file.read()
+    told = json.dumps([event.data for event in bench.store.events(job.id)]).encode()
+    assert b"\xff\xd8" in made  # the photo was there
+    for secret in (b"Jane", b"at home", b"GPS"):
+        assert secret not in made + told
+
+
+def test_what_is_no_photo_stops_the_job_before_the_engine_starts(bench):
+    job = bench.add(seconds=60, inputs=(bench.stored("images", "a.jpg", b"<script>"),))
+    ended = bench.work()
+    assert (ended.state, ended.error["code"]) == ("failed", "capture.image_unreadable")
+    assert ended.error["detail"].startswith("images/a.jpg")
+    assert ended.error["retryable"] is False
+    assert not (bench.folder / "work" / job.id).exists()

@@ -23,13 +23,14 @@ from photocast.config._shape import (
     PoseConfig,
     VolumeConfig,
 )
-from photocast.config._surface import AppearanceConfig, RefineConfig, UnwrapConfig
+from photocast.config._surface import REFINE_LONGEST, AppearanceConfig, RefineConfig, UnwrapConfig
 
 __all__ = [
     "MAX_SIZES",
     "MIN_SECONDS",
     "POSE_MODES",
     "PRESETS",
+    "REFINE_LONGEST",
     "AppearanceConfig",
     "CarveConfig",
     "DepthConfig",

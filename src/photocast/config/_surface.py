@@ -7,7 +7,10 @@ from typing import Literal
 
 from photocast.errors import ConfigError
 
-__all__ = ["AppearanceConfig", "RefineConfig", "UnwrapConfig"]
+__all__ = ["REFINE_LONGEST", "AppearanceConfig", "RefineConfig", "UnwrapConfig"]
+
+REFINE_LONGEST = 1024
+"""Photos are compared at no more than this size while vertices move [px]."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -4,12 +4,27 @@
 
 from pathlib import Path
 
+from photocast.data import Capture
 from photocast.errors import CaptureError
 from photocast.stages.ingest import read_capture
 
-__all__ = ["choose_engine"]
+__all__ = ["choose_engine", "posed_capture"]
 
 _WITHOUT_CAMERAS = ("capture.no_cameras", "capture.too_few_photos")
+
+
+def posed_capture(folder: Path) -> Capture | CaptureError:
+    """Read a capture, or say why only an engine without cameras suits it.
+
+    Raises:
+        UnsuitableInput: The folder cannot be used, whatever the engine.
+    """
+    try:
+        return read_capture(folder)
+    except CaptureError as error:
+        if error.code not in _WITHOUT_CAMERAS:
+            raise
+        return error
 
 
 def choose_engine(folder: Path) -> tuple[str, str]:
@@ -18,12 +33,9 @@ def choose_engine(folder: Path) -> tuple[str, str]:
     Raises:
         UnsuitableInput: The folder cannot be used, whatever the engine.
     """
-    try:
-        capture = read_capture(folder)
-    except CaptureError as error:
-        if error.code not in _WITHOUT_CAMERAS:
-            raise
-        return "generate", f"The engine generate was chosen: {error}"
+    capture = posed_capture(folder)
+    if isinstance(capture, CaptureError):
+        return "generate", f"The engine generate was chosen: {capture}"
     return "optimize", (
         f"The engine optimize was chosen: {len(capture.views)} photos have cameras "
         f"({capture.layout})."

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from photocast.errors import CaptureError
-from photocast.formats.images import MAX_SIDE, BoundedFile
+from photocast.formats.images import MAX_PIXELS, MAX_SIDE, BoundedFile
 from photocast.formats.npy import array_from_npy
 
 __all__ = ["DEPTH_SUFFIXES", "is_depth", "read_confidence", "read_depth"]
@@ -24,6 +24,8 @@ __all__ = ["DEPTH_SUFFIXES", "is_depth", "read_confidence", "read_depth"]
 DEPTH_SUFFIXES = (".exr", ".npy", ".tif", ".tiff", ".pfm", ".bin", ".png")
 """In the order in which they are looked for: exact formats first."""
 _MILLIMETRE = 0.001
+_FORMATS = ("PNG", "TIFF")
+_MAX_BYTES = MAX_PIXELS * 8 + (1 << 16)
 _NOTHING = 65504.0  # the largest half float; renderers write it, or more, where nothing is
 
 
@@ -35,7 +37,7 @@ def is_depth(path: Path) -> bool:
     if path.suffix.lower() not in (".png", ".tif", ".tiff"):
         return path.suffix.lower() in DEPTH_SUFFIXES
     try:
-        with BoundedFile(io.FileIO(path)) as file, Image.open(file) as image:
+        with BoundedFile(io.FileIO(path)) as file, Image.open(file, formats=_FORMATS) as image:
             return image.mode.startswith("I") or image.mode == "F"
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return True
@@ -95,6 +97,8 @@ def read_confidence(path: Path) -> NDArray[np.uint8]:
 def _read(path: Path, kind: str) -> NDArray[Any]:
     """One number per pixel, as stored."""
     try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise ValueError(f"{path.stat().st_size:,} bytes; at most {_MAX_BYTES:,} are read")
         stored = _READERS.get(path.suffix.lower(), _read_image)(path)
     except (OSError, ValueError, SyntaxError, EOFError, RuntimeError) as error:
         raise CaptureError(
@@ -111,15 +115,18 @@ def _read(path: Path, kind: str) -> NDArray[Any]:
     return stored
 
 
-def _check_side(*sides: int) -> None:
+def _check_side(width: int, height: int) -> None:
     """Refuse before decoding, against decompression bombs."""
-    if not all(0 < side <= MAX_SIDE for side in sides):
-        raise ValueError(f"{'x'.join(map(str, sides))} px; 1 to {MAX_SIDE} a side is read")
+    if not (0 < width <= MAX_SIDE and 0 < height <= MAX_SIDE and width * height <= MAX_PIXELS):
+        raise ValueError(
+            f"{width}x{height} px; 1 to {MAX_SIDE} a side, and at most {MAX_PIXELS:,} in all, "
+            "are read"
+        )
 
 
 def _read_image(path: Path) -> NDArray[Any]:
     try:
-        with BoundedFile(io.FileIO(path)) as file, Image.open(file) as image:
+        with BoundedFile(io.FileIO(path)) as file, Image.open(file, formats=_FORMATS) as image:
             _check_side(*image.size)
             return np.array(image)
     except (UnidentifiedImageError, Image.DecompressionBombError) as error:
@@ -165,7 +172,8 @@ def _read_exr(path: Path) -> NDArray[Any]:
     with OpenEXR.File(str(path), header_only=True) as file:
         low, high = (np.array(corner, int) for corner in file.header()["displayWindow"])
         first, last = (np.array(corner, int) for corner in file.header()["dataWindow"])
-    _check_side(*(high - low + 1).tolist(), *(last - first + 1).tolist())
+    _check_side(*(high - low + 1).tolist())
+    _check_side(*(last - first + 1).tolist())
     with OpenEXR.File(str(path), separate_channels=True) as file:
         channels = {name: np.array(c.pixels) for name, c in file.channels().items()}
     stored = _depth_channel(channels)

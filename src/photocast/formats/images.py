@@ -23,21 +23,29 @@ from PIL import Image, UnidentifiedImageError
 from photocast.errors import CaptureError, UserError
 
 __all__ = [
+    "MAX_PIXELS",
     "MAX_SIDE",
     "PHOTO_SUFFIXES",
     "BoundedFile",
     "image_orientation",
     "image_size",
+    "open_photo",
     "read_mask",
     "read_photo",
+    "read_reduced",
     "write_png",
 ]
 
 PHOTO_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp"})
 MAX_SIDE = 8192
 """Larger sides are refused before decoding, against decompression bombs [px]."""
+MAX_PIXELS = 60_000_000
+"""Of a photo; cameras that people have stay below."""
 
+# Only these decoders ever see the bytes, whatever a file's name or contents say.
+_FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP")
 _ORIENTATION_TAG = 274
+_ROWS_AT_ONCE = 256
 
 
 class BoundedFile(io.BufferedReader):
@@ -52,19 +60,19 @@ class BoundedFile(io.BufferedReader):
 
 
 @contextmanager
-def _open(path: Path) -> Iterator[Image.Image]:
+def open_photo(path: Path) -> Iterator[Image.Image]:
+    """Open an image file of a size that we read, with its pixels not yet decoded.
+
+    Raises:
+        CaptureError: Unreadable, too large, or of no format that we read; also for what goes wrong
+            with the image while it is open.
+    """
     # Pillow raises many kinds of errors on broken files; they all become one sentence here.
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the size is checked below, before decoding
-            with BoundedFile(io.FileIO(path)) as file, Image.open(file) as image:
-                width, height = image.size
-                if max(width, height) > MAX_SIDE:
-                    raise CaptureError(
-                        f"{path.name} is {width}x{height} px; at most {MAX_SIDE}x{MAX_SIDE} is "
-                        "read. Make the photos smaller first.",
-                        code="capture.image_too_large",
-                    )
+            with BoundedFile(io.FileIO(path)) as file, Image.open(file, formats=_FORMATS) as image:
+                _check_size(path, *image.size)
                 yield image
     except FileNotFoundError as error:
         raise CaptureError(f"{path.name} is not there.", code="capture.image_missing") from error
@@ -85,15 +93,24 @@ def _open(path: Path) -> Iterator[Image.Image]:
         ) from error
 
 
+def _check_size(path: Path, width: int, height: int) -> None:
+    if max(width, height) > MAX_SIDE or width * height > MAX_PIXELS:
+        raise CaptureError(
+            f"{path.name} is {width}x{height} px; at most {MAX_SIDE} px a side and "
+            f"{MAX_PIXELS // 1_000_000} megapixels are read. Make the photos smaller first.",
+            code="capture.image_too_large",
+        )
+
+
 def image_size(path: Path) -> tuple[int, int]:
     """Read width and height [px] from a file's header, as stored."""
-    with _open(path) as image:
+    with open_photo(path) as image:
         return image.size
 
 
 def image_orientation(path: Path) -> int:
     """The EXIF orientation tag, 1 (as stored) where there is none."""
-    with _open(path) as image:
+    with open_photo(path) as image:
         # Pillow would decode all of a PNG to look for the tag behind the pixels.
         exif = Image.Image.getexif(image) if image.format == "PNG" else image.getexif()
         return int(exif.get(_ORIENTATION_TAG, 1))
@@ -110,24 +127,61 @@ def read_photo(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]
         sRGB (h, w, 3), straight; and alpha (h, w), or ``None`` if the file has none.
 
     Raises:
-        CaptureError: Unreadable, cut short, or larger than ``MAX_SIDE``.
+        CaptureError: Unreadable, cut short, or larger than ``MAX_SIDE`` or ``MAX_PIXELS``.
     """
-    with _open(path) as image:
-        if image.format in {"PNG", "TIFF"} and _is_deep_colour(path, image):
-            return _read_deep(path)
-        if image.mode.startswith("I;16") or image.mode in {"I", "F"}:
-            grey = _grey_to_bytes(np.asarray(image))
-            return np.repeat(grey[..., None], 3, axis=2), None
-        if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
-            rgba = np.asarray(image.convert("RGBA"))
-            return np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
-        return np.array(image.convert("RGB")), None
+    with open_photo(path) as image:
+        return _decode(path, image)
+
+
+def read_reduced(path: Path, side: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    """Decode a photo to a small picture; all of the file is read, so damage is found.
+
+    Args:
+        path: As for :func:`read_photo`.
+        side: Longer side of the result, at most [px]; smaller photos stay as they are.
+
+    Returns:
+        sRGB (h, w, 3) and alpha (h, w) or ``None``, as from :func:`read_photo`.
+
+    Raises:
+        CaptureError: As for :func:`read_photo`.
+    """
+    with open_photo(path) as image:
+        factor = min(1.0, side / max(image.size))
+        width, height = (max(1, round(length * factor)) for length in image.size)
+        image.draft("", (width, height))  # a JPEG's blocks need not be made in full
+        whole = max(image.size) // side
+        if whole > 1 and image.mode in {"RGB", "RGBA"} and not _is_deep_colour(path, image):
+            rgb, alpha = _decode(path, image.reduce(whole))  # before more copies are made
+        else:
+            rgb, alpha = _decode(path, image)
+    if rgb.shape[:2] == (height, width):
+        return rgb, alpha
+    return _resized(rgb, width, height), None if alpha is None else _resized(alpha, width, height)
+
+
+def _resized(array: NDArray[np.uint8], width: int, height: int) -> NDArray[np.uint8]:
+    import cv2
+
+    return np.asarray(cv2.resize(array, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _decode(path: Path, image: Image.Image) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+    if _is_deep_colour(path, image):
+        return _read_deep(path, image.size)
+    if image.mode.startswith("I;16") or image.mode in {"I", "F"}:
+        grey = _grey_to_bytes(np.asarray(image))
+        return np.repeat(grey[..., None], 3, axis=2), None
+    if image.mode in {"RGBA", "LA", "PA", "RGBa", "La"} or "transparency" in image.info:
+        rgba = np.asarray(image.convert("RGBA"))
+        return np.ascontiguousarray(rgba[..., :3]), np.ascontiguousarray(rgba[..., 3])
+    return np.array(image.convert("RGB")), None
 
 
 def _is_deep_colour(path: Path, image: Image.Image) -> bool:
     # Pillow drops the low byte of 16-bit colour; OpenCV keeps it. Byte 24 of a PNG is its bit
     # depth, tag 258 of a TIFF its bits per sample.
-    if image.mode not in {"RGB", "RGBA", "LA"}:
+    if image.format not in {"PNG", "TIFF"} or image.mode not in {"RGB", "RGBA", "LA"}:
         return False
     if image.format == "PNG":
         with path.open("rb") as file:
@@ -136,11 +190,17 @@ def _is_deep_colour(path: Path, image: Image.Image) -> bool:
     return bool(max(bits if isinstance(bits, tuple) else (bits,)) > 8)
 
 
-def _read_deep(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+def _read_deep(
+    path: Path, size: tuple[int, int]
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
     import cv2
 
-    array = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
-    if array is None:
+    try:
+        array = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+    except cv2.error:
+        array = None
+    # Two decoders may read a damaged header differently; only the first one's size was checked.
+    if array is None or array.shape[1::-1] != size:
         raise CaptureError(
             f"{path.name} is damaged or cut short. Copy or export it again.",
             code="capture.image_unreadable",
@@ -153,24 +213,35 @@ def _read_deep(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]
 
 
 def _grey_to_bytes(array: NDArray[np.generic]) -> NDArray[np.uint8]:
-    # Integers deeper than 8 bits are full-scale 16 bit; floats are taken as 0..1.
-    if array.dtype == np.uint8:
-        return array.astype(np.uint8)
-    if array.dtype.kind == "f":
-        scaled = np.nan_to_num(array.astype(np.float32)) * np.float32(255)
-    else:
-        scaled = array.astype(np.float32) / np.float32(257)
-    found: NDArray[np.uint8] = np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+    # Integers deeper than 8 bits are full-scale 16 bit; floats are taken as 0..1. In bands, because
+    # the numbers in between take four times the memory of a photo.
+    found = np.empty(array.shape, np.uint8)
+    for top in range(0, len(array), _ROWS_AT_ONCE):
+        rows = slice(top, top + _ROWS_AT_ONCE)
+        found[rows] = np.clip(np.rint(_to_255(array[rows])), 0, 255)
     return found
 
 
-def read_mask(path: Path) -> NDArray[np.uint8]:
+def _to_255(array: NDArray[np.generic]) -> NDArray[np.float32]:
+    numbers: NDArray[np.float32] = array.astype(np.float32)
+    if array.dtype == np.uint8:
+        return numbers
+    if array.dtype.kind == "f":
+        return np.nan_to_num(numbers) * np.float32(255)
+    return numbers / np.float32(257)
+
+
+def read_mask(path: Path, *, side: int | None = None) -> NDArray[np.uint8]:
     """Decode a mask file: alpha if it has one that says something, brightness otherwise.
+
+    Args:
+        path: As for :func:`read_photo`.
+        side: Longer side of the result, at most [px]; ``None`` keeps the size.
 
     Returns:
         Coverage 0..255, (h, w). A 0/1 file (no value above 1) is stretched to 0/255.
     """
-    rgb, alpha = read_photo(path)
+    rgb, alpha = read_photo(path) if side is None else read_reduced(path, side)
     mask = rgb.max(axis=2) if alpha is None or alpha.min() == 255 else alpha
     if mask.max(initial=0) == 1:
         mask = mask * np.uint8(255)

@@ -24,13 +24,13 @@ from torch import Tensor
 from photocast.kernels.rasterize import Grid
 from photocast.kernels.sums import Sums
 from photocast.ops.determinism import is_deterministic
+from photocast.threads import cpu_threads
 
 __all__ = [
     "FEW_PIXELS",
     "GradientSums",
     "as_array",
     "bands",
-    "cpu_threads",
     "grid_of",
     "launch",
     "launch_parts",
@@ -77,12 +77,6 @@ FEW_PIXELS = 4096  # below this, waking a second thread costs more than it saves
 @lru_cache(maxsize=1)
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max(cpu_threads() - 1, 1), thread_name_prefix="photocast-kernel")
-
-
-@lru_cache(maxsize=1)
-def cpu_threads() -> int:
-    """Cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def part_count(device: torch.device) -> int:

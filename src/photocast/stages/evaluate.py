@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 
 from photocast.data import Camera, Mesh, Photo
 from photocast.errors import CaptureError
-from photocast.ops._launch import cpu_threads
 from photocast.progress import Progress, silent
 from photocast.stages.mesh_distance import MeshScores, mesh_distances
 from photocast.stages.metrics import mask_iou, mean_similarity, psnr, similarity, ssim
+from photocast.threads import cpu_threads
 
 __all__ = ["Evaluation", "Render", "ViewScores", "evaluate", "evaluate_views", "mean_scores"]
 

@@ -16,8 +16,8 @@ from torch import Tensor
 from photocast.data import Photo
 from photocast.data.grid_frame import GridFrame
 from photocast.errors import CaptureError
-from photocast.ops._launch import cpu_threads
 from photocast.ops.hull import Silhouettes, carve
+from photocast.threads import cpu_threads
 
 __all__ = ["hull_distance", "tighten"]
 

@@ -23,7 +23,6 @@ from photocast.formats.llff import find_llff, read_llff
 from photocast.formats.middlebury import find_middlebury, read_middlebury
 from photocast.formats.transforms_json import find_transforms, read_transforms
 from photocast.geometry.frames import look_at_point, upright_axis, world_up
-from photocast.ops._launch import cpu_threads
 from photocast.progress import Progress, silent
 from photocast.stages.consistency import object_box
 from photocast.stages.depth_found import find_depth
@@ -43,6 +42,7 @@ from photocast.stages.undistort import (
     resample_rgb,
     target_size,
 )
+from photocast.threads import cpu_threads
 
 __all__ = ["decode_photos", "hold_out_every", "read_capture"]
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photocast.data import Camera
-from photocast.ops._launch import cpu_threads
+from photocast.threads import cpu_threads
 
 __all__ = ["BACKGROUND", "OBJECT", "UNKNOWN", "Labels", "settle"]
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import numpy as np
 
-from photocast.data import View
+from photocast.data import Capture, View
 from photocast.data.capture import MaskSource
+from photocast.errors import CaptureError
 from photocast.formats.images import read_photo
 from photocast.stages.mask import has_plain_background
 
-__all__ = ["MIN_VIEWS", "find_masks"]
+__all__ = ["MIN_VIEWS", "find_masks", "require_masks"]
 
 MIN_VIEWS = 3
 """Photos below which nothing can be reconstructed."""
@@ -56,6 +57,21 @@ def find_masks(
             return views, "alpha", []
         plain.append(has_plain_background(rgb))
     return views, "background" if np.mean(plain) > 0.7 else "none", []
+
+
+def require_masks(capture: Capture) -> None:
+    """Refuse a capture without masks.
+
+    Raises:
+        CaptureError: There is nothing to tell the object from the background.
+    """
+    if capture.mask_source == "none":
+        raise CaptureError(
+            f"{capture.root.name} has no masks and its background is not plain, so the object "
+            "cannot be told from what is behind it. Save the photos as PNG with transparency, or "
+            "put one mask image per photo (white = object) into a folder 'masks'.",
+            code="capture.no_masks",
+        )
 
 
 def _with_mask_folder(root: Path, views: tuple[View, ...]) -> tuple[View, ...]:

@@ -20,7 +20,7 @@ import numpy as np
 from photocast import __version__
 from photocast.data import Mesh, Photo
 from photocast.errors import MeshError
-from photocast.ops._launch import cpu_threads
+from photocast.threads import cpu_threads
 
 __all__ = ["MeshCache", "photo_digest"]
 

@@ -13,7 +13,7 @@ from photocast.formats.camera_file import list_photos, pick_photo_folder
 from photocast.formats.images import read_mask, read_photo
 from photocast.progress import Progress, silent
 from photocast.stages.mask import background_mask
-from photocast.stages.masks_found import find_masks
+from photocast.stages.masks_found import find_masks, require_masks
 
 __all__ = ["decode_pictures", "find_pictures"]
 
@@ -42,15 +42,10 @@ def find_pictures(root: Path) -> Capture:
     views, source, warnings = find_masks(root, found)
     if all(view.mask_path for view in views):
         source = "file"  # one or two photos are enough here
-    if source == "none":
-        raise CaptureError(
-            f"{root} has no masks and its background is not plain, so the object cannot be told "
-            "from what is behind it. Save the photos as PNG with transparency, or put one mask "
-            "image per photo (white = object) into a folder 'masks'.",
-            code="capture.no_masks",
-        )
     up = np.array([0.0, 0.0, 1.0])  # of the object space that is generated
-    return Capture(root, "photos", views, mask_source=source, up=up, warnings=tuple(warnings))
+    capture = Capture(root, "photos", views, mask_source=source, up=up, warnings=tuple(warnings))
+    require_masks(capture)
+    return capture
 
 
 def decode_pictures(capture: Capture, progress: Progress = silent) -> tuple[Picture, ...]:

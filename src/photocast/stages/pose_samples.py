@@ -21,9 +21,9 @@ from photocast.data import Mesh, Photo
 from photocast.geometry.pose_steps import Cameras
 from photocast.geometry.projection import clip_from_camera, transform_points
 from photocast.geometry.vertex_normals import vertex_normals
-from photocast.ops._launch import cpu_threads
 from photocast.ops.interpolate import interpolate
 from photocast.ops.rasterize import rasterize
+from photocast.threads import cpu_threads
 
 __all__ = ["Pictures", "Samples", "cameras_of", "gather", "look_up", "moved_edge", "pictures"]
 

@@ -13,7 +13,7 @@ import math
 import torch
 from torch import Tensor
 
-from photocast.config import RefineConfig
+from photocast.config import REFINE_LONGEST, RefineConfig
 from photocast.deadline import walk
 from photocast.geometry.diffusion import Diffusion
 from photocast.geometry.projection import transform_points
@@ -26,7 +26,7 @@ from photocast.ops.shade import Layout, filter_lobes, seen_points, shade
 from photocast.progress import Progress
 from photocast.stages.appearance import AppearanceFit
 from photocast.stages.cooled_adam import CooledAdam
-from photocast.stages.refine_targets import LONGEST, Targets
+from photocast.stages.refine_targets import Targets
 
 __all__ = ["refine"]
 
@@ -107,8 +107,8 @@ class _Shape:
             min(config.batch, len(targets.photo)), dtype=torch.int64, device=start.device
         )
         """Photos of the next step."""
-        # As with photos that are larger than LONGEST: detail beyond costs more than it tells.
-        self.finer = max(1, min(config.supersample, LONGEST // max(targets.size)))
+        # As with photos larger than REFINE_LONGEST: detail beyond costs more than it tells.
+        self.finer = max(1, min(config.supersample, REFINE_LONGEST // max(targets.size)))
         self.photo = torch.tensor(targets.photo, device=start.device)
         with torch.no_grad():
             environment = fit.light.exp()

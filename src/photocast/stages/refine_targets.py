@@ -12,13 +12,12 @@ from jaxtyping import Float32, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
+from photocast.config import REFINE_LONGEST
 from photocast.data import Camera, Mesh, Photo
 from photocast.geometry.projection import clip_from_camera
 
-__all__ = ["LONGEST", "Targets", "refine_targets"]
+__all__ = ["Targets", "refine_targets"]
 
-LONGEST = 1024
-"""Photos are compared at no more than this size [px]."""
 _MARGIN = 4
 
 
@@ -96,7 +95,7 @@ def _cut(photo: Photo, mesh: Mesh) -> tuple[Camera, NDArray[np.uint8], tuple[flo
         return None
     rgba = np.dstack([photo.rgb[y0:y1, x0:x1], mask[y0:y1, x0:x1]])
     cut = replace(camera, width=x1 - x0, height=y1 - y0, cx=camera.cx - x0, cy=camera.cy - y0)
-    factor = min(1.0, LONGEST / max(camera.width, camera.height))
+    factor = min(1.0, REFINE_LONGEST / max(camera.width, camera.height))
     if factor < 1:
         size = (max(2, round(cut.width * factor)), max(2, round(cut.height * factor)))
         rgba, cut = _smaller(rgba, size), cut.resized(*size)

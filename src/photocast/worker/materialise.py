@@ -2,16 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """A job's files on the worker's disk, and its result back in the file store."""
 
+import json
 import mimetypes
 import shutil
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
+from photocast.children import ask
 from photocast.errors import CaptureError
 from photocast.jobs.files import FileStore
-from photocast.jobs.record import Artifact, Input, Job
+from photocast.jobs.record import Artifact, Input, Job, Kind
 
-__all__ = ["collect", "fetch_inputs", "media_type"]
+__all__ = ["collect", "fetch_inputs", "look_into", "media_type"]
+
+_MOST_ITEMS = 50
 
 _FOLDERS = {"images": "images", "masks": "masks", "depths": "depth", "cameras": "", "capture": ""}
 _TYPES = {
@@ -42,6 +47,7 @@ def fetch_inputs(files: FileStore, given: Iterable[Input], folder: Path) -> None
         StorageError: A file cannot be had.
     """
     shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
     for one in given:
         target = folder / _FOLDERS.get(one.role, "") / one.name
         if not target.resolve().is_relative_to(folder.resolve()):
@@ -51,6 +57,53 @@ def fetch_inputs(files: FileStore, given: Iterable[Input], folder: Path) -> None
             )
         target.parent.mkdir(parents=True, exist_ok=True)
         files.fetch(one.key, target)
+
+
+def look_into(job: Job, given: Path, capture: Path) -> dict[str, Any] | None:
+    """Strip the photos of what they tell of people and places, then see whether they can do.
+
+    Both happen in processes with limits, before anything heavy sees a file.
+
+    Args:
+        job: Whose files they are.
+        given: As they were uploaded; removed.
+        capture: Is made.
+
+    Returns:
+        Why the job cannot be done, as its error; ``None`` if nothing speaks against it.
+    """
+    if job.kind is not Kind.RECONSTRUCT:
+        given.rename(capture)
+        return None
+    cleaned = ask("clean", [str(given), str(capture)])
+    shutil.rmtree(given, ignore_errors=True)
+    if not cleaned["ok"]:
+        return _refusal(cleaned["error"])
+    if job.options.get("engine") == "fake":
+        return None
+    names = ("engine", "preset", "max_size", "reference")
+    options = {name: job.options[name] for name in names if job.options.get(name)}
+    found = ask("preflight", [str(capture), "--options", json.dumps(options)])
+    if not found["ok"]:
+        return _refusal(found["error"])
+    if not found["errors"]:
+        return None
+    first, *_ = found["errors"]
+    items = [
+        {"pointer": f"/inputs/{name}", "code": one["code"], "detail": one["message"], "name": name}
+        for one in found["errors"]
+        for name in one["photos"] or [""]
+    ]
+    return {
+        "code": first["code"],
+        "detail": first["message"],
+        "retryable": False,
+        "errors": items[:_MOST_ITEMS],
+    }
+
+
+def _refusal(error: dict[str, Any]) -> dict[str, Any]:
+    return {"code": error["code"], "detail": error["message"], "retryable": False}
 
 
 def collect(files: FileStore, job: Job, out: Path) -> list[Artifact]:

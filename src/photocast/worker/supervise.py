@@ -26,7 +26,7 @@ from photocast.jobs.record import Job, State
 from photocast.jobs.stage_history import StageHistory
 from photocast.jobs.store import JobStore
 from photocast.worker.keeper import LeaseKeeper
-from photocast.worker.materialise import collect, fetch_inputs
+from photocast.worker.materialise import collect, fetch_inputs, look_into
 from photocast.worker.meter import GUESSES
 from photocast.worker.process import JobProcess, group_memory
 
@@ -102,7 +102,12 @@ class Supervisor:
         """How the attempt went; ``None`` if the job is no longer ours."""
         try:
             attempt.say({"stage": "fetch", "message": "fetching the files"})
-            fetch_inputs(self._files, self._store.inputs(job.id), folder / "capture")
+            given, capture = folder / "given", folder / "capture"
+            shutil.rmtree(capture, ignore_errors=True)  # of an earlier attempt
+            fetch_inputs(self._files, self._store.inputs(job.id), given)
+            attempt.say({"stage": "preflight", "message": "looking at the files"})
+            if (problem := look_into(job, given, capture)) is not None:
+                return Outcome(state=State.FAILED, error=problem)
             self._describe(job, folder)
             ending = attempt.watch(JobProcess(folder))
             if ending is None:

@@ -14,8 +14,8 @@ from photocast.engines.optimize.appearance import dressed
 from photocast.engines.optimize.cameras import find_poses
 from photocast.engines.optimize.memory import free_memory, memory_plan, retried
 from photocast.engines.optimize.shape import HullBox, find_shape
-from photocast.errors import CaptureError
 from photocast.progress import Progress
+from photocast.stages.masks_found import require_masks
 from photocast.stages.mesh_cache import MeshCache, photo_digest
 from photocast.stages.pose_refine import corrected
 
@@ -37,13 +37,7 @@ class Optimize:
         Raises:
             CaptureError: There is nothing to tell the object from the background.
         """
-        if capture.mask_source == "none":
-            raise CaptureError(
-                f"{capture.root} has no masks and its background is not plain, so the object "
-                "cannot be told from what is behind it. Save the photos as PNG with transparency, "
-                "or put one mask image per photo (white = object) into a folder 'masks'.",
-                code="capture.no_masks",
-            )
+        require_masks(capture)
 
     def run(
         self,

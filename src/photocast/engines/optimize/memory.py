@@ -1,10 +1,6 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
-"""How much GPU memory a run needs, what to lower so that it fits, and what to do if it does not.
-
-Bytes per item are counts of what the stages keep at their peak. Those of appearance and refine were
-measured as allocations of PyTorch on the CPU, with a little on top; those of the volume are bounds.
-"""
+"""What to lower so that a run fits into the GPU memory, and what to do if it does not."""
 
 import gc
 from collections.abc import Callable, Sequence
@@ -16,8 +12,14 @@ import torch
 
 from photocast.config import OptimizeConfig
 from photocast.data import Photo
+from photocast.engines.memory_need import (
+    PER_SAMPLE,
+    PER_TEXEL_OF_BASE,
+    PhotoArea,
+    light_bytes,
+    peaks_of,
+)
 from photocast.errors import PhotocastError
-from photocast.stages.refine_targets import LONGEST
 
 __all__ = ["free_memory", "memory_peaks", "memory_plan", "retried", "smaller_settings"]
 
@@ -25,21 +27,6 @@ Made = TypeVar("Made")
 
 _USABLE = 0.85
 """Of the free memory: allocators waste some."""
-_PER_VERTEX = 140
-"""Grid: values, two moments, gradient, the finer copy, and what focusing needs."""
-_PER_PIXEL_IN_BANK = 4 + 3 * 8
-_PER_PIXEL_OF_HULL = 4
-_PER_SAMPLE = 140
-"""Samples twice while they are gathered, or once with the lookup that finds their trust."""
-_PER_KEPT_SAMPLE = 43
-_PER_SAMPLE_IN_STEP = 200
-_PER_TEXEL_OF_BASE, _PER_TEXEL_OF_GLOSS = 130, 125
-"""Map, two moments, gradient; pyramid and its gradient."""
-_PER_PIXEL_LOOKED_AT = 80
-_PER_WAY = 12
-"""Of light at a vertex: what a ray hits, whether that is the sky, and a product of the two."""
-_WAYS = 16 * 32
-_PER_PIXEL_REFINED = 260
 _LEAST = {"samples": 1_000_000, "size": 512, "resolution": 96, "batch": 1, "faces": 50_000}
 
 
@@ -53,67 +40,19 @@ def free_memory(device: str) -> int | None:
 
 
 def memory_peaks(photos: Sequence[Photo], config: OptimizeConfig) -> dict[str, int]:
-    """Estimate the most bytes that each part of a run has on the device at once.
+    """Estimate the most bytes that each part of a run has on the device at once; see ``peaks_of``.
 
     Args:
         photos: As they will be used.
         config: As it will be used.
-
-    Returns:
-        For ``volume``, ``appearance`` and ``refine``.
     """
-    sizes = [photo.rgb.shape[0] * photo.rgb.shape[1] for photo in photos]
-    covered = [_covered(photo) for photo in photos]
-    return {
-        "volume": _volume(sum(sizes), sum(covered), len(photos), config),
-        "appearance": _appearance(sum(covered), max(sizes), config),
-        "refine": _refine(photos, sum(covered), config),
-    }
+    areas = [PhotoArea(p.rgb.shape[1], p.rgb.shape[0], _covered(p)) for p in photos]
+    return peaks_of(areas, config)
 
 
 def _covered(photo: Photo) -> int:
     mask = photo.mask
     return photo.rgb[..., 0].size if mask is None else int(np.count_nonzero(mask))
-
-
-def _volume(pixels: int, covered: int, count: int, config: OptimizeConfig) -> int:
-    volume = config.volume
-    side = max(1.0, (covered / max(count, 1)) ** 0.5)  # of the object in a photo [px]
-    shrunk = min(1.0, volume.resolution / side, 1 / volume.pixels_per_voxel) ** 2
-    grid = _PER_VERTEX * volume.resolution**3
-    return int(grid + max(_PER_PIXEL_OF_HULL * pixels, _PER_PIXEL_IN_BANK * shrunk * pixels))
-
-
-def _maps(config: OptimizeConfig) -> int:
-    texels = config.appearance.size**2
-    gloss = texels // config.appearance.gloss_share**2
-    return _PER_TEXEL_OF_BASE * texels + _PER_TEXEL_OF_GLOSS * gloss + _light(config)
-
-
-def _light(config: OptimizeConfig) -> int:
-    return config.mesh.face_count // 2 * _WAYS * _PER_WAY
-
-
-def _appearance(covered: int, largest: int, config: OptimizeConfig) -> int:
-    maps = config.appearance
-    kept = min(covered, maps.max_samples)
-    step = _PER_SAMPLE_IN_STEP * min(kept, maps.samples_per_step)
-    return _maps(config) + _PER_SAMPLE * kept + max(step, _PER_PIXEL_LOOKED_AT * largest)
-
-
-def _refine(photos: Sequence[Photo], covered: int, config: OptimizeConfig) -> int:
-    if not config.refine.epochs:
-        return 0
-    cut = max(_reduced_pixels(photo) for photo in photos)
-    kept = _PER_KEPT_SAMPLE * min(covered, config.appearance.max_samples)
-    batch = min(config.refine.batch, len(photos))
-    drawn = min(cut * config.refine.supersample**2, LONGEST**2)
-    return _maps(config) + kept + 4 * cut * len(photos) + _PER_PIXEL_REFINED * drawn * batch
-
-
-def _reduced_pixels(photo: Photo) -> int:
-    height, width = photo.rgb.shape[:2]
-    return int(height * width * min(1.0, LONGEST / max(height, width)) ** 2)
 
 
 def memory_plan(
@@ -156,14 +95,14 @@ def _lowered(part: str, config: OptimizeConfig, covered: int, excess: float) -> 
     if part == "refine" and config.refine.batch > _LEAST["batch"]:
         return replace(config, refine=replace(config.refine, batch=config.refine.batch // 2))
     if (
-        _light(config) > _PER_TEXEL_OF_BASE * maps.size**2
+        light_bytes(config) > PER_TEXEL_OF_BASE * maps.size**2
         and config.mesh.face_count > _LEAST["faces"]
     ):
         faces = max(_LEAST["faces"], config.mesh.face_count // 2)
         return replace(config, mesh=replace(config.mesh, face_count=faces))
     samples = min(covered, maps.max_samples)
     large = maps.size > _LEAST["size"]
-    many = not large or _PER_SAMPLE * samples > _PER_TEXEL_OF_BASE * maps.size**2 // 2
+    many = not large or PER_SAMPLE * samples > PER_TEXEL_OF_BASE * maps.size**2 // 2
     if many and samples > _LEAST["samples"]:
         fewer = max(_LEAST["samples"], samples // 2)
         return replace(config, appearance=replace(maps, max_samples=fewer))
