@@ -33,8 +33,8 @@ from pathlib import Path
 
 BOUNDARY = b"hostile"
 WAIT_S = 30.0
-Request = tuple[str, bytes]
-"""Its kind, and all its bytes."""
+Request = tuple[str, bytes, bool]
+"""Its kind, all its bytes, and whether it is whole: what is not ends with half a connection."""
 
 
 def png(width: int, height: int, data: bytes) -> bytes:
@@ -139,9 +139,8 @@ def form_request(rng: random.Random) -> Request:
     kind = rng.choice(["multipart/form-data; boundary=hostile"] * 6 + ["multipart/form-data"])
     length = rng.choice([None] * 8 + [len(body) + 100])
     path = rng.choice(["/v1/jobs", "/v1/jobs", "/v1/mesh-reports"])
-    return f"form {'+'.join(sorted(set(kinds)))}", http(
-        "POST", path, {"Content-Type": kind}, body, length
-    )
+    data = http("POST", path, {"Content-Type": kind}, body, length)
+    return f"form {'+'.join(sorted(set(kinds)))}", data, length is None
 
 
 def look_request(rng: random.Random) -> Request:
@@ -149,7 +148,7 @@ def look_request(rng: random.Random) -> Request:
     parts = [part(b"images", b"good%d.png" % index, contents(rng)[1]) for index in range(4)]
     body = b"".join(parts) + b"--" + BOUNDARY + b"--\r\n"
     headers = {"Content-Type": "multipart/form-data; boundary=hostile"}
-    return "look", http("POST", "/v1/jobs?validate_only=true", headers, body, None)
+    return "look", http("POST", "/v1/jobs?validate_only=true", headers, body, None), True
 
 
 def json_request(rng: random.Random) -> Request:
@@ -168,9 +167,8 @@ def json_request(rng: random.Random) -> Request:
         b'{"a":"' + b"x" * 3_000_000 + b'"}',
     ]
     path = rng.choice(["/v1/jobs", "/v1/jobs/draft", "/v1/jobs/job_x/rerun"])
-    return "json", http(
-        "POST", path, {"Content-Type": "application/json"}, rng.choice(bodies), None
-    )
+    data = http("POST", path, {"Content-Type": "application/json"}, rng.choice(bodies), None)
+    return "json", data, True
 
 
 def tus_request(rng: random.Random) -> Request:
@@ -187,7 +185,7 @@ def tus_request(rng: random.Random) -> Request:
     path = rng.choice(
         ["/v1/uploads", "/v1/uploads/upl_x", "/v1/uploads/../jobs", "/v1/uploads/%00"]
     )
-    return "tus", http(method, path, headers, rng.randbytes(rng.randrange(50)), None)
+    return "tus", http(method, path, headers, rng.randbytes(rng.randrange(50)), None), True
 
 
 def path_request(rng: random.Random) -> Request:
@@ -214,12 +212,13 @@ def path_request(rng: random.Random) -> Request:
         "Idempotency-Key": rng.choice(["k", "\u00e9", "x" * 400, "a b"]),
         rng.choice(["X-A", "Cookie", "Authorization"]): "y" * rng.choice([1, 2000, 60_000]),
     }
-    return "path", http(rng.choice(["GET", "POST", "PUT", "DELETE"]), path, headers, b"", None)
+    method = rng.choice(["GET", "POST", "PUT", "DELETE"])
+    return "path", http(method, path, headers, b"", None), True
 
 
 def broken_request(rng: random.Random) -> Request:
     """What is not HTTP."""
-    return "broken", rng.choice(
+    data = rng.choice(
         [
             b"GET / HTTP/9.9\r\n\r\n",
             b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + rng.randbytes(100),
@@ -231,6 +230,7 @@ def broken_request(rng: random.Random) -> Request:
             rng.randbytes(500),
         ]
     )
+    return "broken", data, False
 
 
 KINDS: list[tuple[Callable[[random.Random], Request], int]] = [
@@ -243,12 +243,13 @@ KINDS: list[tuple[Callable[[random.Random], Request], int]] = [
 ]
 
 
-def send(port: int, data: bytes) -> int | None:
+def send(port: int, data: bytes, whole: bool = True) -> int | None:
     """Send bytes; the status of the answer, or ``None`` if the connection was closed."""
     with socket.create_connection(("127.0.0.1", port), timeout=WAIT_S) as link:
         try:
             link.sendall(data)
-            link.shutdown(socket.SHUT_WR)
+            if not whole:
+                link.shutdown(socket.SHUT_WR)
         except OSError:
             pass  # refused before all was sent, which is its right
         try:
@@ -277,14 +278,14 @@ def main() -> None:
         process, port = _serve(folder)
         try:
             for _ in range(50):
-                send(port, form_request(rng)[1])  # what grows once, grows now
+                send(port, *form_request(rng)[1:])  # what grows once, grows now
             before, began = _rss_mb(process.pid), time.monotonic()
             statuses: collections.Counter[str] = collections.Counter()
             bad: list[str] = []
             for _ in range(wanted.count):
-                kind, data = rng.choices(makers, weights)[0](rng)
+                kind, data, whole = rng.choices(makers, weights)[0](rng)
                 try:
-                    status = send(port, data)
+                    status = send(port, data, whole)
                 except TimeoutError:
                     status = 599
                 statuses[str(status)] += 1
