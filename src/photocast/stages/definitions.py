@@ -217,6 +217,12 @@ _UV = {
         "Texel density, 5th percentile", "texels/unit", "Of the surface's area, the coarsest 5 %."
     ),
     "uv.texel_density_p50": Definition("Texel density, median", "texels/unit", "By area."),
+    "uv.materials": Definition(
+        "Materials",
+        "materials",
+        "Of the file. The maps of several are laid side by side, and the UVs move there: what else "
+        "is said of UVs and textures is said of that map.",
+    ),
     "uv.texture_width": Definition("Texture width", "px", "Of the base colour."),
     "uv.texture_height": Definition("Texture height", "px", "Of the base colour."),
     "uv.unseen_share": Definition(
