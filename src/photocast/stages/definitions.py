@@ -228,7 +228,8 @@ _UV = {
     "uv.unseen_share": Definition(
         "Share of unseen texels",
         "1",
-        "Texels in use that no photo saw. A file does not tell; only a run knows.",
+        "Texels in use that no photo of the run shows: facing it by at least 6 degrees, within its "
+        "mask, with nothing before. A file does not tell.",
     ),
 }
 
@@ -241,9 +242,13 @@ _IMAGE = {
     "image.worst_mask_iou": Definition("Worst overlap of outlines", "1", "Of any one photo."),
     "image.worst_psnr_inside": Definition("Worst PSNR inside the mask", "dB", "Of any one photo."),
     "image.covered_share": Definition(
-        "Share of triangles in two photos", "1", "Triangles seen by at least two photos, by area."
+        "Share of triangles in two photos",
+        "1",
+        "Triangles of which at least two photos of the run show the middle, by area.",
     ),
-    "image.lpips": Definition("LPIPS", "1", "A learnt distance; it needs weights we do not ship."),
+    "image.lpips": Definition(
+        "LPIPS", "1", "A learnt distance; it needs weights that are not shipped."
+    ),
 }
 
 _CAMERAS = {
@@ -261,7 +266,8 @@ _CAMERAS = {
     "cameras.reprojection_rms": Definition(
         "Reprojection error",
         "px",
-        "Root of the mean square over points that cameras were found by.",
+        "Root of the mean square over points that cameras were found by. No engine finds cameras "
+        "by points yet.",
     ),
 }
 

@@ -35,7 +35,6 @@ def uv_facts(facts: Facts, mesh: Mesh) -> None:
     for axis, name in ((1, "width"), (0, "height")):
         size = None if picture is None else picture.shape[axis]
         facts.add(f"uv.texture_{name}", size, "" if size else "the mesh has no texture")
-    facts.add("uv.unseen_share", None, "a mesh file does not tell which texels were seen")
 
 
 def _laid_out(material: Material) -> str:
