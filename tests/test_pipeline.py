@@ -212,6 +212,34 @@ def test_scores_are_those_of_held_out_photos_and_training_scores_say_so(whole, c
     assert "photos used for the reconstruction" in checks["image.psnr"].note
 
 
+def test_what_photos_show_is_measured_on_those_of_the_run(whole):
+    checks = {check.name: check for check in whole[0].report.checks}
+    assert 0.5 < checks["image.covered_share"].value <= 1
+    assert f"of {TRAIN} photos used" in checks["image.covered_share"].note
+    assert 0 <= checks["uv.unseen_share"].value < 0.3
+    assert sum(check.name == "uv.unseen_share" for check in whole[0].report.checks) == 1
+
+
+def test_what_the_run_cannot_tell_is_null_with_a_reason_of_its_own(whole):
+    unknown = {c["name"]: c["note"] for c in
+               json.loads((whole[0].out / "report.json").read_bytes())["checks"]
+               if c["value"] is None}  # fmt: skip
+    assert "weights" in unknown["image.lpips"]
+    assert "points" in unknown["cameras.reprojection_rms"]
+    assert not [name for name, note in unknown.items() if "did not measure" in note]
+
+
+def test_every_photo_has_its_scores_in_the_report_and_on_the_page(whole):
+    photos = json.loads((whole[0].out / "report.json").read_bytes())["photos"]
+    assert len(photos) == TEST
+    page = (whole[0].out / "report.html").read_text(encoding="utf-8")
+    for photo in photos:
+        assert photo["held_out"] is True
+        assert {"mask_iou", "psnr_inside", "ssim_white"} <= set(photo)
+        assert f'<th scope="row">{photo["name"]}</th>' in page
+    assert "<dt>PSNR, held out</dt>" in page
+
+
 def test_no_engine_is_given_a_held_out_photo_or_its_name(whole):
     checked, ran, photos = whole[1]
     assert len(photos) == TRAIN

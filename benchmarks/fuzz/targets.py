@@ -51,10 +51,28 @@ def _meshes() -> list[Target]:
     for suffix in MESH_SUFFIXES:
         folders = [mesh_files(mesh, suffix, stem="m") for mesh in (_plain(), _textured())]
         folders += [{f"m{suffix}": text} for text in _FOREIGN.get(suffix, [])]
+        folders += _of_two_materials(suffix)
         main = f"m{suffix}"
         folders = [{main: files[main], **files} for files in folders]
         found.append(Target(suffix[1:], folders, load_mesh))
     return found
+
+
+def _of_two_materials(suffix: str) -> list[Files]:
+    files = mesh_files(_textured(), suffix, stem="m")
+    if suffix == ".obj":
+        last = files["m.obj"].rindex(b"f ")
+        files["m.obj"] = files["m.obj"][:last] + b"usemtl b\n" + files["m.obj"][last:]
+        files["m.mtl"] += b"newmtl b\nKd 0.2 0.4 1\nmap_Kd m.png\n"
+        return [files]
+    if suffix == ".gltf":
+        document = json.loads(files["m.gltf"])
+        (primitive,) = document["meshes"][0]["primitives"]
+        document["meshes"][0]["primitives"].append({**primitive, "material": 1})
+        plain = {"pbrMetallicRoughness": {"baseColorFactor": [0.2, 0.4, 1, 1]}}
+        document["materials"].append(plain)
+        return [{**files, "m.gltf": json.dumps(document).encode()}]
+    return []
 
 
 def _plain() -> Mesh:

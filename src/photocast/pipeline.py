@@ -24,6 +24,7 @@ from photocast.stages.evaluate import evaluate_views, mean_scores
 from photocast.stages.export import draw_pictures, export_mesh, export_report, mesh_formats
 from photocast.stages.ingest import decode_photos, hold_out_every, read_capture
 from photocast.stages.lit_drawing import rendering_of
+from photocast.stages.photo_coverage import photo_coverage
 from photocast.stages.render import Drawable, drawable
 from photocast.stages.run_record import StageClock, describe_run
 from photocast.stages.validate import check_file
@@ -118,6 +119,8 @@ def reconstruct(
         checking = pool.submit(check_file, out / "mesh.glb", "result", up=scene.up)
         scored = _scores(item, tests or photos, deadline, held_out=bool(tests), progress=clock)
         scores, views = scored
+        scores += photo_coverage(item, photos)
+        clock.lap("coverage")
         checked = checking.result()
         cameras = _camera_checks(scene.poses, len(photos), len(capture.views))
     pace = part(Paced(clock, deadline), _TURNTABLE_TIME)
@@ -158,7 +161,9 @@ def _camera_checks(poses: PoseReport, used: int, total: int) -> list[Check]:
         Check("cameras.registered_share", used / max(total, 1)),
     ]
     if poses.kept == "nothing":
-        return [*facts, Check("cameras.shift", 0.0, "px", note=poses.reason)]
+        why = "the cameras were not corrected"
+        shift = Check("cameras.shift", 0.0, "px", note=poses.reason)
+        return [*facts, shift, Check("cameras.outline", None, "px", note=why)]
     return [
         *facts,
         Check(
@@ -199,7 +204,8 @@ def _late(deadline: Deadline, seconds: float) -> list[str]:
 
 def _memory(run: dict[str, Any]) -> list[Check]:
     peak = run["peak_memory_bytes"].get("gpu")
-    return [] if peak is None else [Check("memory.gpu_peak", peak, "bytes")]
+    note = "the run used no GPU" if peak is None else ""
+    return [Check("memory.gpu_peak", peak, "bytes", note=note)]
 
 
 def _input_files(capture: Capture, config: ReconstructConfig) -> list[Path]:
@@ -256,7 +262,7 @@ def _scores(
         Check("image.ssim", _rounded(mean.ssim_white), note=f"over white, {note}"),
         Check("image.mask_iou", _rounded(mean.mask_iou), note=note),
     ]
-    return checks, [asdict(view) for view in views]
+    return checks, [{**asdict(view), "held_out": held_out} for view in views]
 
 
 def _spread(photos: Sequence[Photo], count: int) -> Sequence[Photo]:

@@ -62,7 +62,10 @@ def reconstruct_unposed(
     clock.lap("save")
     seconds_to_mesh = clock.total
     checked = check_file(out / "mesh.glb", "result", up=scene.up)
-    checked = checked.joined([*sizes, check_file_size(GAUSSIANS_FILE, len(gaussians))])
+    checked = checked.joined(
+        [*sizes, check_file_size(GAUSSIANS_FILE, len(gaussians))],
+        "this engine works without cameras, so there is no photo to compare with",
+    )
     shown = draw_pictures(scene, device=device, progress=clock)
     clock.lap("preview")
     run = describe_run(

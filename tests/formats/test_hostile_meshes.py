@@ -357,7 +357,7 @@ def test_strips_and_fans_become_triangles(tmp_path, mode, faces):
     assert load_mesh(tmp_path / "mesh.glb").faces.tolist() == faces
 
 
-def test_maps_need_one_material_and_the_right_one(tmp_path):
+def test_faces_get_the_maps_of_their_own_materials(tmp_path):
     from PIL import Image
 
     for name, shade in (("a", 0), ("b", 255)):
@@ -369,7 +369,9 @@ def test_maps_need_one_material_and_the_right_one(tmp_path):
     (tmp_path / "one.obj").write_text(one, encoding="utf-8")
     assert load_mesh(tmp_path / "one.obj").material.base_color.min() == 1
     (tmp_path / "two.obj").write_text(one + "usemtl a\nf 3/3 2/2 1/1\n", encoding="utf-8")
-    assert load_mesh(tmp_path / "two.obj").material.base_color is None
+    both = load_mesh(tmp_path / "two.obj").material
+    assert both.sources == 2
+    assert set(np.unique(both.base_color)) == {0, 1}
 
 
 def test_a_text_stl_may_be_called_anything_and_have_quads(tmp_path):

@@ -176,6 +176,55 @@ def moebius(count: int = 24) -> Mesh:
     return mesh_of(vertices, faces)
 
 
+def spike() -> Mesh:
+    """A sphere with one vertex pushed in, and out again at the other side."""
+    ball = sphere()
+    vertices = ball.vertices.copy()
+    vertices[vertices[:, 2].argmax()] = [0.03, 0.02, -1.4]
+    return mesh_of(vertices, ball.faces)
+
+
+def crossing_path(count: int) -> Any:
+    """A plane curve that crosses itself once (n, 3)."""
+    s = np.linspace(-1.6, 1.6, count)
+    return np.stack([3 * s * (s * s - 1), -2 * s * s, 0.05 * s], axis=1)
+
+
+def looped_tube(count: int = 60, around: int = 12, radius: float = 0.18) -> Mesh:
+    """One closed part that passes through itself, as a bent arm may."""
+    path = crossing_path(count)
+    along = np.gradient(path, axis=0)
+    along /= np.linalg.norm(along, axis=1, keepdims=True)
+    across = np.cross(along, [0.0, 0.0, 1.0])
+    angle = 2 * np.pi * np.arange(around) / around
+    rings = path[:, None] + radius * (
+        np.cos(angle)[:, None] * across[:, None]
+        + np.sin(angle)[:, None] * np.cross(along, across)[:, None]
+    )
+    j, i = np.meshgrid(np.arange(around), np.arange(count - 1))
+    a, b = (i * around + j).ravel(), (i * around + (j + 1) % around).ravel()
+    sides = np.concatenate(
+        [np.stack([a, b, b + around], 1), np.stack([a, b + around, a + around], 1)]
+    )
+    one, two = np.arange(around), (np.arange(around) + 1) % around
+    start, stop = np.full(around, count * around), np.full(around, count * around + 1)
+    last = (count - 1) * around
+    caps = [np.stack([start, two, one], 1), np.stack([stop, last + one, last + two], 1)]
+    vertices = np.concatenate([rings.reshape(-1, 3), path[[0, -1]]])
+    made = mesh_of(vertices, np.concatenate([sides, *caps]))
+    volume = trimesh.Trimesh(made.vertices, made.faces, process=False).volume
+    return made if volume > 0 else turned(made)
+
+
+def folded_strip(count: int = 40) -> Mesh:
+    """An open strip that passes through itself: nobody can say how it should run."""
+    path = crossing_path(count)
+    rows = np.concatenate([path * [1, 1, 0] + [0, 0, z] for z in (0.0, 0.5, 1.0)])
+    a = np.concatenate([np.arange(count - 1) + row * count for row in range(2)])
+    faces = [np.stack([a, a + 1, a + count + 1], 1), np.stack([a, a + count + 1, a + count], 1)]
+    return mesh_of(rows, np.concatenate(faces))
+
+
 CLOSED = {"mesh.watertight": True, "mesh.boundary_edges": 0, "mesh.winding_consistent": True}
 SOUND = {
     **CLOSED,
@@ -216,6 +265,15 @@ PIECES = [
         "shape.min_angle": 0.0, "shape.self_intersecting_faces": 3}, view="warn", print="fail"),
     Piece("self_intersecting", lambda: joined(sphere(), sphere(at=(0.9, 0.1, 0.2))), answers={
         **CLOSED, "mesh.components": 2}, view="warn", print="fail"),
+    Piece("spike", spike, answers={
+        **CLOSED, "mesh.components": 1, "mesh.genus": 0, "mesh.outward": True,
+        "shape.self_intersecting_faces": 8}, print="warn"),
+    Piece("looped_tube", looped_tube, answers={
+        **CLOSED, "mesh.components": 1, "mesh.genus": 0, "mesh.outward": True},
+        view="warn", print="fail"),
+    Piece("folded_strip", folded_strip, answers={
+        "mesh.watertight": False, "mesh.components": 1, "mesh.boundary_loops": 1,
+        "shape.self_intersecting_faces": 8}, view="warn", print="fail"),
     Piece("nan", None, ".obj", {"mesh.not_finite": 2, "mesh.watertight": None,
                                 "shape.self_intersecting_faces": None}, "fail", "fail"),
     Piece("unreferenced", loose_vertices, answers={

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from photocast.data import Mesh
 from photocast.formats.meshes import load_mesh, save_mesh
 from photocast.stages.repair import repair
 from photocast.stages.validate import check_file
@@ -21,6 +22,9 @@ MENDED = {
     "duplicated": "pass",
     "zero_area": "pass",
     "self_intersecting": "pass",
+    "spike": "pass",
+    "looped_tube": "pass",
+    "folded_strip": "fail",  # how an open sheet should run is for a person to say
     "inside_out": "pass",
     "nested_solids": "pass",
     "nested_shells": "warn",  # a hollow stays a hollow
@@ -141,3 +145,72 @@ def test_floaters_go_and_the_record_counts_them(pieces):
     assert "1 parts of less than 1 % of the area were dropped, with 12 triangles." in (
         made.changes[0].text)  # fmt: skip
     assert len(made.mesh.faces) == len(ball.faces)
+
+
+def values_of(state):
+    return {check.name: check.value for check in state.checks}
+
+
+def test_a_spike_is_smoothed_and_nothing_else_moves(pieces):
+    ball = pieces["good_sphere"].make()
+    mesh = pieces["spike"].make()
+    uvs = np.random.default_rng(0).random((len(mesh.vertices), 2)).astype(np.float32)
+    made = repair(replace(mesh, uvs=uvs, uv_faces=mesh.faces), "print")
+    assert [change.step for change in made.changes] == ["tangles"]
+    assert "11 vertices were moved" in made.changes[0].text
+    assert values_of(made.after)["shape.self_intersecting_faces"] == 0
+    np.testing.assert_array_equal(made.mesh.uvs[made.mesh.uv_faces], uvs[mesh.faces])
+    corners = made.mesh.vertices[made.mesh.faces]
+    np.testing.assert_allclose(corners, ball.vertices[ball.faces], atol=0.05)
+    still = (corners == mesh.vertices[mesh.faces]).all(axis=2)
+    assert (~still).sum() <= 11 * 6
+
+
+def test_a_tube_through_itself_is_united_where_it_crosses_and_keeps_its_uvs(pieces):
+    pytest.importorskip("manifold3d", reason="not installed")
+    tube = pieces["looped_tube"].make()
+    uvs = tube.vertices[:, :2] / 8 + np.float32(0.5)  # position tells the UV
+    made = repair(replace(tube, uvs=uvs, uv_faces=tube.faces), "print")
+    (change,) = made.changes
+    assert "2 parts, 1 of them cut from parts that pass through themselves," in change.text
+    before, after = values_of(made.before), values_of(made.after)
+    assert before["shape.self_intersecting_faces"] > 50
+    assert after["shape.self_intersecting_faces"] == 0
+    assert after["mesh.components"] == after["mesh.genus"] == 1
+    assert 0.95 * before["mesh.volume"] < after["mesh.volume"] < before["mesh.volume"]
+    # No lid is left: every corner has the UV of its place.
+    places = made.mesh.vertices[made.mesh.faces][..., :2] / 8 + 0.5
+    np.testing.assert_allclose(made.mesh.uvs[made.mesh.uv_faces], places, atol=1e-5)
+
+
+def test_what_only_a_person_can_decide_is_left_and_said(pieces):
+    made = repair(pieces["folded_strip"].make(), "print")
+    assert made.changes[-1].step == "intersections"
+    assert "is for you to decide" in made.changes[-1].text
+    assert made.mesh.faces.tolist() == pieces["folded_strip"].make().faces.tolist()
+
+
+def test_a_part_that_cannot_be_cut_apart_is_left_and_said(pieces):
+    pytest.importorskip("manifold3d", reason="not installed")
+    ball = pieces["good_sphere"].make()
+    waves = 0.6 * np.sin(ball.vertices @ np.float32([[3, 4, 1], [2, -5, 3], [-4, 1, 3]]))
+    mesh = replace(ball, vertices=ball.vertices + waves.astype(np.float32))
+    made = repair(mesh, "print")
+    assert values_of(made.before)["shape.self_intersecting_share"] > 0.1
+    assert "is for you to decide" in made.changes[-1].text
+    np.testing.assert_array_equal(made.mesh.vertices[made.mesh.faces], mesh.vertices[mesh.faces])
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_spheres_with_vertices_thrown_about_are_mended(seed):
+    import trimesh
+
+    noise = np.random.default_rng(seed)
+    ball = trimesh.creation.icosphere(4)
+    vertices = ball.vertices.copy()
+    thrown = noise.choice(len(vertices), 40, replace=False)
+    vertices[thrown] += noise.normal(0, 0.5, (40, 3))
+    made = repair(Mesh(vertices.astype(np.float32), ball.faces.astype(np.int32)), "print")
+    assert values_of(made.before)["shape.self_intersecting_faces"] > 0
+    assert values_of(made.after)["shape.self_intersecting_faces"] == 0
+    assert made.after.score > made.before.score

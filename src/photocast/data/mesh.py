@@ -30,6 +30,8 @@ class Material:
     """(h, w, 3), tangent space, components in -1..1, +Y up in the map (glTF)."""
     unlit: bool = True
     """The base colour is the light that left the surface, shadows and all: show it as it is."""
+    sources: int = 1
+    """How many materials of a file these maps were laid side by side from."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,12 +4,13 @@
 
 All triangle primitives of the scene become one mesh with every node's transform applied, except
 the root rotation of our own files (see ``gltf_document``). Strips and fans become triangles,
-points and lines are passed over. Maps are kept if there is one material.
+points and lines are passed over. The maps of several materials are laid side by side.
 Not read: compressed geometry, sparse accessors, skins, animation.
 """
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,13 @@ from photocast.errors import MeshError
 from photocast.formats.gltf_container import GltfFile, entry, open_glb, open_gltf, whole
 from photocast.formats.gltf_document import FRAME_MARK
 from photocast.formats.limits import check_counts, shown
-from photocast.formats.textures import base_color_from_png, decode_image, normal_from_pixels
+from photocast.formats.several_materials import MAX_SHEETS, Sheet, lay_out
+from photocast.formats.textures import (
+    base_color_from_png,
+    decode_image,
+    image_size,
+    normal_from_pixels,
+)
 from photocast.geometry.upright import matrix_of
 
 __all__ = ["read_glb", "read_gltf"]
@@ -95,10 +102,9 @@ class _Gltf:
             _check_pieces(len(pieces), "primitives")
         if not pieces:
             raise MeshError("the glTF has no triangles.", code="mesh.no_faces")
-        mesh = _joined(pieces)
         if any(piece.material != pieces[0].material for piece in pieces):
-            return mesh
-        return self.dressed(mesh, pieces[0].material)
+            return self.patchwork(pieces)
+        return self.dressed(_joined(pieces), pieces[0].material)
 
     def placed_primitives(self) -> Iterator[tuple[dict[str, Any], NDArray[np.float64]]]:
         for index, transform in self.placed_meshes():
@@ -171,22 +177,69 @@ class _Gltf:
         """Add the material: factors times textures; factors alone become 1x1 maps."""
         if index is None:
             return mesh
+        material, tint = self.material(index), self.tint(index)
+        if material.base_color is None and mesh.colors is None and (tint != 1).any():
+            mesh = replace(mesh, colors=np.tile(tint, (len(mesh.vertices), 1)))
+        return replace(mesh, material=material)
+
+    def material(self, index: Any) -> Material:
         source = entry(self.document, "materials", index)
         surface = source.get("pbrMetallicRoughness", {})
-        tint = _factors(surface.get("baseColorFactor", [1, 1, 1, 1]), 4)[:3]
         base_color = self.file.image(surface.get("baseColorTexture"))
-        if base_color is None and mesh.colors is None and (tint != 1).any():
-            mesh = replace(mesh, colors=np.tile(tint, (len(mesh.vertices), 1)))
         roughness, metallic = self.metallic_roughness(surface)
         normal = self.file.image(source.get("normalTexture"))
-        material = Material(
-            base_color=None if base_color is None else base_color_from_png(base_color) * tint,
+        return Material(
+            base_color=None
+            if base_color is None
+            else base_color_from_png(base_color) * self.tint(index),
             roughness=roughness,
             metallic=metallic,
             normal=None if normal is None else normal_from_pixels(decode_image(normal)),
             unlit="KHR_materials_unlit" in source.get("extensions", {}),
         )
-        return replace(mesh, material=material)
+
+    def patchwork(self, pieces: list[_Piece]) -> Mesh:
+        """Join pieces of several materials; if none has a texture, their colours."""
+        named = {str(piece.material): piece.material for piece in pieces}
+        if len(named) > MAX_SHEETS:
+            return replace(_joined(pieces), material=Material(sources=len(named)))
+        sheets = [Sheet(self.map_size(i), partial(self.maps, i)) for i in named.values()]
+        if all(sheet.size == (1, 1) for sheet in sheets):
+            return _joined([self.tinted(piece) for piece in pieces])
+        mesh = _joined([_with_uvs(piece) for piece in pieces])
+        number = {name: i for i, name in enumerate(named)}
+        of_piece = [number[str(piece.material)] for piece in pieces]
+        return lay_out(mesh, sheets, np.repeat(of_piece, [len(piece.faces) for piece in pieces]))
+
+    def map_size(self, index: Any) -> tuple[int, int]:
+        """Width and height of the largest map of a material; 1 x 1 if it has none."""
+        if index is None:
+            return 1, 1
+        source = entry(self.document, "materials", index)
+        surface = source.get("pbrMetallicRoughness", {})
+        images = (self.file.image(surface.get("baseColorTexture")),
+                  self.file.image(surface.get("metallicRoughnessTexture")),
+                  self.file.image(source.get("normalTexture")))  # fmt: skip
+        sizes = [(1, 1), *(image_size(image) for image in images if image is not None)]
+        return max(width for width, _ in sizes), max(height for _, height in sizes)
+
+    def maps(self, index: Any) -> Material:
+        """A material whose colour is a map, if only of one texel."""
+        material = Material(unlit=False) if index is None else self.material(index)
+        if material.base_color is not None:
+            return material
+        return replace(material, base_color=self.tint(index).reshape(1, 1, 3))
+
+    def tinted(self, piece: _Piece) -> _Piece:
+        if piece.colors is not None:
+            return piece
+        tint = self.tint(piece.material)
+        return replace(piece, colors=np.tile(tint, (len(piece.positions), 1)))
+
+    def tint(self, index: Any) -> NDArray[np.float32]:
+        source = {} if index is None else entry(self.document, "materials", index)
+        surface = source.get("pbrMetallicRoughness", {})
+        return _factors(surface.get("baseColorFactor", [1, 1, 1, 1]), 4)[:3]
 
     def metallic_roughness(
         self, surface: dict[str, Any]
@@ -203,6 +256,12 @@ class _Gltf:
             pixels = decode_image(packed)
         scaled = pixels.astype(np.float32) / np.float32(255)
         return scaled[..., 1] * rough, scaled[..., 2] * metal
+
+
+def _with_uvs(piece: _Piece) -> _Piece:
+    if piece.uvs is not None:
+        return piece
+    return replace(piece, uvs=np.zeros((len(piece.positions), 2), np.float32))
 
 
 def _check_pieces(count: int, what: str) -> None:

@@ -7,6 +7,9 @@ Beside ``map_Kd`` there is no standard for physically based maps; ``map_Pr``, ``
 light. Roughness and metallic are grey, normals as in glTF (+Y up in the map).
 """
 
+import math
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +17,18 @@ from numpy.typing import NDArray
 
 from photocast.data import Material
 from photocast.formats.limits import file_beside, read_beside, read_bytes
+from photocast.formats.several_materials import Sheet
 from photocast.formats.textures import (
     base_color_from_png,
     decode_image,
+    image_size,
     normal_from_pixels,
     png_from_base_color,
     png_from_grey,
     png_from_normal,
 )
 
-__all__ = ["mtl_files", "read_mtl"]
+__all__ = ["mtl_files", "read_mtl", "read_sheets"]
 
 _MAX_MTL_BYTES = 16 << 20
 _MAPS = ("map_Kd", "map_Pr", "map_Pm", "norm")
@@ -63,12 +68,45 @@ def read_mtl(library: str, name: str, folder: Path) -> Material:
     Raises:
         MeshError: A texture is missing, damaged or outside the folder.
     """
-    path = file_beside(folder, library, owner="the OBJ")
-    if path is None:
-        return Material()
-    found = _materials(read_bytes(path, most=_MAX_MTL_BYTES))
+    found = _library(library, folder)
     chosen = found.get(name) or (next(iter(found.values())) if len(found) == 1 else {})
+    return _material(chosen, folder)
 
+
+def read_sheets(library: str, names: Sequence[str], folder: Path) -> list[Sheet]:
+    """Read several materials, each with a base colour, if only ``Kd`` as a map of one texel.
+
+    Args:
+        library: As in :func:`read_mtl`.
+        names: Of the materials.
+        folder: Where the OBJ lies.
+
+    Raises:
+        MeshError: A texture is missing, damaged or outside the folder.
+    """
+    found = _library(library, folder)
+    return [_sheet(found.get(name, {}), folder) for name in names]
+
+
+def _sheet(chosen: dict[str, str], folder: Path) -> Sheet:
+    def load() -> Material:
+        material = _material(chosen, folder)
+        if material.base_color is not None:
+            return material
+        color = np.clip([float(x) for x in chosen.get("Kd", "1 1 1").split()[:3]], 0, 1)
+        return replace(material, base_color=np.broadcast_to(np.float32(color), (1, 1, 3)))
+
+    files = [read_beside(folder, chosen[k], owner="the MTL") for k in _MAPS if k in chosen]
+    sizes = [(1, 1), *(image_size(data) for data in files)]
+    return Sheet((max(width for width, _ in sizes), max(height for _, height in sizes)), load)
+
+
+def _library(library: str, folder: Path) -> dict[str, dict[str, str]]:
+    path = file_beside(folder, library, owner="the OBJ")
+    return {} if path is None else _materials(read_bytes(path, most=_MAX_MTL_BYTES))
+
+
+def _material(chosen: dict[str, str], folder: Path) -> Material:
     def pixels(keyword: str) -> NDArray[np.uint8] | None:
         if keyword not in chosen:
             return None
@@ -83,7 +121,7 @@ def read_mtl(library: str, name: str, folder: Path) -> Material:
         roughness=_grey(roughness),
         metallic=_grey(metallic),
         normal=None if normal is None else normal_from_pixels(normal),
-        unlit=chosen.get("illum", "0" if not chosen else "") == "0",
+        unlit=chosen.get("illum", "" if any(k in chosen for k in _MAPS) else "0") == "0",
     )
 
 
@@ -102,7 +140,16 @@ def _materials(data: bytes) -> dict[str, dict[str, str]]:
             current[keyword] = words[-1] if options else " ".join(words[1:])
         elif keyword == "illum" and len(words) > 1:
             current["illum"] = words[1]
+        elif keyword == "Kd" and len(words) > 3 and all(map(_is_number, words[1:4])):
+            current["Kd"] = " ".join(words[1:4])
     return found
+
+
+def _is_number(word: str) -> bool:
+    try:
+        return math.isfinite(float(word))
+    except ValueError:
+        return False
 
 
 def _grey(pixels: NDArray[np.uint8] | None) -> NDArray[np.float32] | None:

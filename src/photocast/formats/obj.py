@@ -5,12 +5,13 @@
 Colours are 8-bit sRGB over 255. The material is in ``mtl``. Read: polygons as fans around their
 first corner, faces of fewer than three corners and all other statements passed over, negative
 indices, lines continued with a backslash. UVs are kept if every corner has one, colours if every
-vertex has one, maps if all faces have one material.
+vertex has one. The maps of several materials are laid side by side.
 """
 
 import io
 from array import array
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,8 +20,9 @@ from numpy.typing import NDArray
 from photocast.data import Material, Mesh
 from photocast.errors import MeshError
 from photocast.formats.limits import check_counts, shown
-from photocast.formats.mtl import mtl_files, read_mtl
+from photocast.formats.mtl import mtl_files, read_mtl, read_sheets
 from photocast.formats.polygons import fan_corners
+from photocast.formats.several_materials import MAX_SHEETS, lay_out
 from photocast.formats.srgb import linear_from_srgb, srgb_from_linear
 
 __all__ = ["read_obj", "write_obj"]
@@ -81,14 +83,18 @@ def read_obj(data: bytes, folder: Path) -> Mesh:
     check_counts(vertices=len(vertices), faces=len(corners))
     uv_corners = np.array(lines.uv_corners, dtype=np.int64)
     textured = bool(lines.uvs) and bool(len(uv_corners)) and bool((uv_corners >= 0).all())
-    return Mesh(
+    mesh = Mesh(
         vertices=vertices,
         faces=_indices(np.array(lines.corners, dtype=np.int64), corners, len(vertices)),
         uvs=_flip_v(_float32(lines.uvs, 2)) if textured else None,
         uv_faces=_indices(uv_corners, corners, len(lines.uvs) // 2) if textured else None,
         colors=_colors(lines),
-        material=_read_material(lines, folder) if textured else Material(),
     )
+    if not textured or not lines.library:
+        return mesh
+    if len(lines.used) > MAX_SHEETS:
+        return replace(mesh, material=Material(sources=len(lines.used)))
+    return _dressed(mesh, lines, folder)
 
 
 def _statements(data: bytes) -> Iterable[bytes]:
@@ -111,7 +117,8 @@ class _Lines:
         self.counts = array("q")
         self.library = ""
         self.material = ""
-        self.used: set[str] = set()
+        self.used: dict[str, int] = {}  # materials of faces, with their numbers
+        self.materials = array("q")  # number of each face's material
         self.read_count = 0
 
     def read(self, words: list[bytes]) -> None:
@@ -127,7 +134,7 @@ class _Lines:
             for word in words[1:]:
                 self._corner(word)
             self.counts.append(len(words) - 1)
-            self.used.add(self.material)
+            self.materials.append(self.used.setdefault(self.material, len(self.used)))
         elif keyword == b"usemtl":
             self.material = _name(words)
         elif keyword == b"mtllib":
@@ -180,7 +187,12 @@ def _colors(lines: _Lines) -> NDArray[np.float32] | None:
     return linear_from_srgb(np.rint(np.clip(codes, 0, 1) * 255).astype(np.uint8).reshape(-1, 3))
 
 
-def _read_material(lines: _Lines, folder: Path) -> Material:
-    if not lines.library or len(lines.used) > 1:
-        return Material()
-    return read_mtl(lines.library, next(iter(lines.used)), folder)
+def _dressed(mesh: Mesh, lines: _Lines, folder: Path) -> Mesh:
+    names = list(lines.used)
+    if len(names) == 1:
+        return replace(mesh, material=read_mtl(lines.library, names[0], folder))
+    sheets = read_sheets(lines.library, names, folder)
+    if all(sheet.size == (1, 1) for sheet in sheets):
+        return mesh
+    triangles = np.maximum(np.array(lines.counts, dtype=np.int64) - 2, 0)
+    return lay_out(mesh, sheets, np.repeat(np.array(lines.materials), triangles))

@@ -10,8 +10,9 @@ import io
 import struct
 import warnings
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,7 @@ __all__ = [
     "MAX_TEXTURE_SIDE",
     "base_color_from_png",
     "decode_image",
+    "image_size",
     "normal_from_pixels",
     "png_from_base_color",
     "png_from_grey",
@@ -80,12 +82,28 @@ def decode_image(data: bytes) -> NDArray[np.uint8]:
     Raises:
         MeshError: The texture is damaged, of another kind, or larger than ``MAX_TEXTURE_SIDE``.
     """
+    with _opened(data) as image:
+        return np.asarray(image.convert("RGB"))
+
+
+def image_size(data: bytes) -> tuple[int, int]:
+    """Width and height, without decoding the rest.
+
+    Raises:
+        MeshError: As :func:`decode_image`.
+    """
+    with _opened(data) as image:
+        return image.size
+
+
+@contextmanager
+def _opened(data: bytes) -> Iterator[Image.Image]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the size is checked below, before decoding
             with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
                 _check_size(*image.size)
-                return np.asarray(image.convert("RGB"))
+                yield image
     except Image.DecompressionBombError as error:
         raise MeshError(
             f"a texture claims an enormous size; at most {MAX_TEXTURE_SIDE} px a side is read. "

@@ -9,7 +9,7 @@ are inside, and an edge is always walked from its lower end, in whichever triang
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["covered_texels", "ranges"]
+__all__ = ["covered_texels", "ranges", "texel_weights"]
 
 
 def ranges(counts: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -55,3 +55,27 @@ def covered_texels(
     end = np.clip(np.ceil(right), begin, width)
     span, column = ranges((end - begin).astype(np.int64))
     return row[span] * width + column + begin.astype(np.int64)[span], triangle[span]
+
+
+def texel_weights(
+    corners: NDArray[np.float64], texel: NDArray[np.int64], width: int
+) -> NDArray[np.float64]:
+    """Barycentric coordinates of texel centres in their triangles (n, 3).
+
+    Args:
+        corners: Each texel's triangle, in texels (n, 3, 2).
+        texel: Flat indices (n,), row-major.
+        width: Of the map [px].
+    """
+    place = np.stack([texel % width, texel // width], axis=1).astype(np.float64) + 0.5
+    a, b, c = (corners[:, i] for i in range(3))
+
+    def double(
+        p: NDArray[np.float64], q: NDArray[np.float64], r: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        area: NDArray[np.float64] = (q - p)[:, 0] * (r - p)[:, 1] - (q - p)[:, 1] * (r - p)[:, 0]
+        return area
+
+    parts = np.stack([double(place, b, c), double(a, place, c), double(a, b, place)], axis=1)
+    bary: NDArray[np.float64] = parts / parts.sum(axis=1, keepdims=True)
+    return bary

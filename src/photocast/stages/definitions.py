@@ -217,12 +217,19 @@ _UV = {
         "Texel density, 5th percentile", "texels/unit", "Of the surface's area, the coarsest 5 %."
     ),
     "uv.texel_density_p50": Definition("Texel density, median", "texels/unit", "By area."),
+    "uv.materials": Definition(
+        "Materials",
+        "materials",
+        "Of the file. The maps of several are laid side by side, and the UVs move there: what else "
+        "is said of UVs and textures is said of that map.",
+    ),
     "uv.texture_width": Definition("Texture width", "px", "Of the base colour."),
     "uv.texture_height": Definition("Texture height", "px", "Of the base colour."),
     "uv.unseen_share": Definition(
         "Share of unseen texels",
         "1",
-        "Texels in use that no photo saw. A file does not tell; only a run knows.",
+        "Texels in use that no photo of the run shows: facing it by at least 6 degrees, within its "
+        "mask, with nothing before. A file does not tell.",
     ),
 }
 
@@ -235,9 +242,13 @@ _IMAGE = {
     "image.worst_mask_iou": Definition("Worst overlap of outlines", "1", "Of any one photo."),
     "image.worst_psnr_inside": Definition("Worst PSNR inside the mask", "dB", "Of any one photo."),
     "image.covered_share": Definition(
-        "Share of triangles in two photos", "1", "Triangles seen by at least two photos, by area."
+        "Share of triangles in two photos",
+        "1",
+        "Triangles of which at least two photos of the run show the middle, by area.",
     ),
-    "image.lpips": Definition("LPIPS", "1", "A learnt distance; it needs weights we do not ship."),
+    "image.lpips": Definition(
+        "LPIPS", "1", "A learnt distance; it needs weights that are not shipped."
+    ),
 }
 
 _CAMERAS = {
@@ -255,7 +266,8 @@ _CAMERAS = {
     "cameras.reprojection_rms": Definition(
         "Reprojection error",
         "px",
-        "Root of the mean square over points that cameras were found by.",
+        "Root of the mean square over points that cameras were found by. No engine finds cameras "
+        "by points yet.",
     ),
 }
 

@@ -17,6 +17,7 @@ from photocast.stages.profiles import Profile, judged, load_profile, score
 from photocast.stages.repair_draft import Draft, draft_of
 from photocast.stages.repair_solid import unite
 from photocast.stages.repair_steps import FillHoles
+from photocast.stages.repair_tangles import smooth_tangles
 from photocast.stages.validate import measure
 
 __all__ = ["Change", "Repaired", "State", "repair"]
@@ -94,6 +95,7 @@ def repair(
         ("touching", steps.separate),
         ("holes", lambda draft: steps.fill_holes(draft, holes)),
         ("outward", steps.turn_outward),
+        ("tangles", smooth_tangles),
         ("intersections", lambda draft: unite(draft, _intersecting(now))),
         ("floaters", steps.drop_floaters),
     ]

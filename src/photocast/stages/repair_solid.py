@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Make one solid of closed parts that pass through each other, with manifold3d if it is installed.
 
+A part that passes through itself is cut apart first, where that can be done.
+
 UVs and colours travel as properties of the corners: what is cut is cut in the map as well.
 """
 
@@ -12,13 +14,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from photocast.geometry.triangle_shape import triangle_shape
-from photocast.stages.repair_draft import Draft
+from photocast.stages.repair_cut import cut_apart
+from photocast.stages.repair_draft import Draft, draft_of
+from photocast.stages.repair_steps import (
+    drop_collapsed,
+    drop_repeated,
+    drop_slivers,
+    separate,
+)
 
 __all__ = ["unite"]
 
 _MISSING = (
     "Parts pass through each other; to make one solid of them, install: pip install manifold3d."
 )
+_NO_SOLID = "Parts that pass through each other were left: one is no solid to manifold3d."
+_DECIDE = (
+    "how it should run is for you to decide. Move it apart in a mesh editor, or remesh it; the "
+    "issues that photocast check lists say where."
+)
+_OPEN = (
+    "Triangles that meet each other were left: the surface is not closed, so neither side is "
+    f"solid, and {_DECIDE}"
+)
+_ONE_PART = f"Triangles that meet each other were left: a part passes through itself, and {_DECIDE}"
 
 
 def unite(draft: Draft, intersecting: int) -> tuple[Draft, str]:
@@ -35,9 +54,7 @@ def unite(draft: Draft, intersecting: int) -> tuple[Draft, str]:
         return draft, ""
     topology = draft.topology
     if not (topology.watertight and topology.consistent):
-        return draft, "Triangles that meet each other were left: the surface is not closed."
-    if topology.part_count < 2:
-        return draft, "Triangles that meet each other were left: they belong to one part."
+        return draft, _OPEN
     volumes = np.bincount(
         topology.part, weights=triangle_shape(draft.vertices, draft.faces).signed_volume
     )
@@ -47,18 +64,32 @@ def unite(draft: Draft, intersecting: int) -> tuple[Draft, str]:
         import manifold3d
     except ImportError:
         return draft, _MISSING
-    solids = [_solid(manifold3d, draft.kept(topology.part == part)) for part in range(len(volumes))]
-    if any(solid.is_empty() for solid in solids):
-        return (
-            draft,
-            "Parts that pass through each other were left: one is no solid to manifold3d.",
-        )
+    pieces: list[Draft] = []
+    for part in range(len(volumes)):
+        cut = cut_apart(draft.kept(topology.part == part))
+        if cut is None:
+            return draft, _ONE_PART
+        pieces += cut
+    solids = [_solid(manifold3d, piece) for piece in pieces]
+    if any(solid.is_empty() or solid.volume() <= 0 for solid in solids):
+        return draft, _ONE_PART if len(solids) > len(volumes) else _NO_SOLID
     united = manifold3d.Manifold.batch_boolean(solids, manifold3d.OpType.Add)
     if united.is_empty():
         return draft, "Parts that pass through each other were left: their union came out empty."
-    return _draft(draft, united.to_mesh()), (
-        f"{len(solids)} parts were united into one solid, where {intersecting} triangles met."
+    cuts = len(solids) - len(volumes)
+    cut_first = f", {cuts} of them cut from parts that pass through themselves," if cuts else ""
+    return _tidy(_draft(draft, united.to_mesh())), (
+        f"{len(solids)} parts{cut_first} were united into one solid, where {intersecting} "
+        "triangles met."
     )
+
+
+def _tidy(draft: Draft) -> Draft:
+    """Undo what rounding to float32 does where surfaces cross: no area, sheets that touch."""
+    draft = draft_of(draft.mesh())
+    for step in (drop_collapsed, drop_slivers, drop_repeated, separate):
+        draft, _ = step(draft)
+    return draft
 
 
 def _solid(manifold3d: Any, draft: Draft) -> Any:

@@ -31,9 +31,14 @@ _LONG = 20
 _HEADLINES = (
     ("mesh.faces", "Triangles"),
     ("mesh.watertight", "Watertight"),
-    ("image.psnr", "PSNR, held out"),
-    ("image.ssim", "SSIM, held out"),
+    ("image.psnr", "PSNR"),
+    ("image.ssim", "SSIM"),
     ("file.mesh.glb", "mesh.glb"),
+)
+_VIEWS_NOTE = (
+    "One row for each photo. PSNR is in dB, the higher the better; SSIM and mask IoU, the overlap "
+    "of outlines, are 1 at best. White and black are what photo and render are laid over; inside "
+    "is within the mask. A photo that was held out played no part in the reconstruction."
 )
 _SMALL_WORDS = {"uv": "UV", "psnr": "PSNR", "ssim": "SSIM", "lpips": "LPIPS", "iou": "IoU"}
 
@@ -129,7 +134,8 @@ def _headlines(checks: Sequence[Check]) -> str:
     by_name = {check.name: check for check in checks}
     found = [(by_name[name], label) for name, label in _HEADLINES if name in by_name]
     facts = "".join(
-        f"<div><dt>{escape(label)}</dt><dd>{escape(value_text(check))}</dd></div>"
+        f"<div><dt>{escape(label)}{', held out' if 'held-out' in check.note else ''}</dt>"
+        f"<dd>{escape(value_text(check))}</dd></div>"
         for check, label in found
         if check.value is not None
     )
@@ -234,7 +240,7 @@ def _views(views: Sequence[Mapping[str, Any]]) -> str:
     table = f'<table class="views"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
     if len(views) > _LONG:
         table = f"<details><summary>{len(views)} views</summary>{table}</details>"
-    return f"<section><h2>Views</h2>{table}</section>"
+    return f'<section><h2>Views</h2>{table}<p class="aside">{_VIEWS_NOTE}</p></section>'
 
 
 def _cell(key: str, keys: Sequence[str]) -> str:
@@ -331,7 +337,8 @@ def _score(value: Any) -> str:
 
 
 def _number_class(value: Any) -> str:
-    return ' class="number"' if isinstance(value, (int, float)) else ""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return ' class="number"' if number else ""
 
 
 def _duration(seconds: float) -> str:

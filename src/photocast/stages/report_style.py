@@ -92,7 +92,7 @@ footer { color: var(--soft); font-size: .85rem; margin-top: 1.5rem; }
   body { background: none; font-size: 12px; } main { max-width: none; padding: 0; }
   section { border-radius: 0; overflow: visible; }
   img { max-height: 16cm; width: auto; }
-  figure, tr, article, dt { break-inside: avoid; }
+  figure, tr, article, dt { break-inside: avoid; } h2, h3, thead { break-after: avoid; }
   .glossary { break-before: page; }
 }
 """

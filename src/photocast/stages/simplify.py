@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from photocast.config import UnwrapConfig
 from photocast.data import Material, Mesh
 from photocast.errors import UserError
-from photocast.geometry.covered_texels import covered_texels
+from photocast.geometry.covered_texels import covered_texels, texel_weights
 from photocast.geometry.manifold import separate_touching
 from photocast.geometry.tangents import vertex_tangents
 from photocast.geometry.topology import Topology
@@ -190,7 +190,7 @@ class _Bake:
         self.old, self.new, self.size = old, fewer, size
         flat = fewer.uvs.astype(np.float64)[fewer.uv_faces] * size
         self.texel, self.face = covered_texels(flat, (size, size))
-        self.bary = _plane_bary(flat[self.face], self.texel, size)
+        self.bary = texel_weights(flat[self.face], self.texel, size)
         self.frames = _frames(fewer)
         starts = range(0, max(len(self.texel), 1), _BLOCK)
         self.blocks = [slice(start, start + _BLOCK) for start in starts]
@@ -260,24 +260,6 @@ class _Bake:
         square = (self.size, self.size)
         whole = fill_gaps(flat.view(*square, -1), known.view(square)).numpy()
         return np.ascontiguousarray(whole[..., 0] if rows.shape[1] == 1 else whole, np.float32)
-
-
-def _plane_bary(
-    corners: NDArray[np.float64], texel: NDArray[np.int64], size: int
-) -> NDArray[np.float64]:
-    """Barycentric coordinates of texel centres in their triangles (n, 3)."""
-    place = np.stack([texel % size, texel // size], axis=1).astype(np.float64) + 0.5
-    a, b, c = (corners[:, i] for i in range(3))
-
-    def double(
-        p: NDArray[np.float64], q: NDArray[np.float64], r: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        area: NDArray[np.float64] = (q - p)[:, 0] * (r - p)[:, 1] - (q - p)[:, 1] * (r - p)[:, 0]
-        return area
-
-    parts = np.stack([double(place, b, c), double(a, place, c), double(a, b, place)], axis=1)
-    bary: NDArray[np.float64] = parts / parts.sum(axis=1, keepdims=True)
-    return bary
 
 
 def _axes(

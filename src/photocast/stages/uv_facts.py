@@ -5,7 +5,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from photocast.data import Mesh
+from photocast.data import Material, Mesh
 from photocast.geometry.topology import Topology
 from photocast.stages.surface_facts import Facts, histogram
 from photocast.stages.uv_coverage import covered_more_than_once, uv_coverage
@@ -30,11 +30,19 @@ def uv_facts(facts: Facts, mesh: Mesh) -> None:
         _charts(facts, mesh, mesh.uv_faces)
         _place(facts, mesh, mesh.uvs, mesh.uv_faces)
         _scale(facts, mesh, mesh.uvs, mesh.uv_faces)
+    facts.add("uv.materials", mesh.material.sources, _laid_out(mesh.material))
     picture = mesh.material.base_color
     for axis, name in ((1, "width"), (0, "height")):
         size = None if picture is None else picture.shape[axis]
         facts.add(f"uv.texture_{name}", size, "" if size else "the mesh has no texture")
-    facts.add("uv.unseen_share", None, "a mesh file does not tell which texels were seen")
+
+
+def _laid_out(material: Material) -> str:
+    if material.sources == 1:
+        return ""
+    if material.base_color is None:
+        return "their maps are too many or repeat too often to be read"
+    return "their maps were laid side by side, as one of this size, and are measured like that"
 
 
 def _charts(facts: Facts, mesh: Mesh, uv_faces: NDArray[np.int32]) -> None:
@@ -52,8 +60,13 @@ def _charts(facts: Facts, mesh: Mesh, uv_faces: NDArray[np.int32]) -> None:
 
 def _place(facts: Facts, mesh: Mesh, uvs: NDArray[np.float32], uv_faces: NDArray[np.int32]) -> None:
     outside = ((uvs.min(axis=1) < 0) | (uvs.max(axis=1) > 1))[uv_faces]
-    facts.add("uv.inside", not bool(outside.any()), "all coordinates within 0..1")
-    facts.add("uv.outside_share", float(outside.mean()))
+    if mesh.material.sources > 1:
+        reason = "the maps of several materials were laid side by side, and repeated where needed"
+        facts.add("uv.inside", None, reason)
+        facts.add("uv.outside_share", None, reason)
+    else:
+        facts.add("uv.inside", not bool(outside.any()), "all coordinates within 0..1")
+        facts.add("uv.outside_share", float(outside.mean()))
     if outside.any():
         facts.flags["uv.inside"] = outside.max(axis=1)
     counts = uv_coverage(mesh)

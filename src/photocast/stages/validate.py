@@ -40,8 +40,15 @@ __all__ = [
 MAX_UV_OVERLAP = 0.001
 """Share of the used texels that two triangles may both claim in a map that we keep."""
 
-RUN_GROUPS = ("image.", "cameras.", "memory.")
-"""What only a run can tell: the first words of those checks."""
+RUN_GROUPS = ("image.", "cameras.", "memory.", "uv.unseen_share")
+"""What only a run can tell: how the names of those checks begin."""
+
+_NEVER = {
+    "image.lpips": "it needs learnt weights, which are not shipped",
+    "cameras.reprojection_rms": "cameras come with the photos, and are corrected by outlines and "
+    "colours: there are no points to project",
+}
+"""Why no run of ours tells, by check."""
 
 _UNUSABLE = {
     "mesh.not_finite": "the file has numbers that are not finite",
@@ -72,11 +79,16 @@ class Checked:
         sha256 = next(str(c.value) for c in self.report.checks if c.name == "file.sha256")
         return face_layers(self.facts, 0 if self.mesh is None else len(self.mesh.faces), sha256)
 
-    def joined(self, extra: Sequence[Check]) -> "Checked":
-        """The same with more answers, judged together; those with no answer say why."""
+    def joined(self, extra: Sequence[Check], why_not: str = "") -> "Checked":
+        """The same with more answers, judged together.
+
+        Args:
+            extra: What the run tells.
+            why_not: Why it does not tell the rest.
+        """
         names = {check.name for check in extra}
         lacking = [
-            Check(name, None, note="this run did not measure it")
+            Check(name, None, note=why_not or _NEVER.get(name, "this run did not measure it"))
             for name in DEFINITIONS
             if name.startswith(RUN_GROUPS) and name not in names
         ]
@@ -211,7 +223,7 @@ def _unusable(facts: Facts, error: MeshError) -> None:
     """Answer what an unreadable mesh answers, and say of the rest why it is unknown."""
     reason = _UNUSABLE[error.code]
     for name in DEFINITIONS:
-        if name.startswith(("mesh.", "shape.", "uv.")):
+        if name.startswith(("mesh.", "shape.", "uv.")) and not name.startswith(RUN_GROUPS):
             known = name == "mesh.faces" and error.code == "mesh.no_faces"
             facts.add(name, 0 if known else None, "" if known else reason)
     if error.code == "mesh.not_finite":
