@@ -9,11 +9,11 @@ from pathlib import Path
 
 from photocast.errors import CaptureError
 from photocast.jobs.files import FileStore
+from photocast.jobs.names import place
 from photocast.jobs.record import Artifact, Input, Job
 
 __all__ = ["collect", "fetch_inputs", "media_type"]
 
-_FOLDERS = {"images": "images", "masks": "masks", "depths": "depth", "cameras": "", "capture": ""}
 _TYPES = {
     ".glb": "model/gltf-binary",
     ".gltf": "model/gltf+json",
@@ -43,7 +43,7 @@ def fetch_inputs(files: FileStore, given: Iterable[Input], folder: Path) -> None
     """
     shutil.rmtree(folder, ignore_errors=True)
     for one in given:
-        target = folder / _FOLDERS.get(one.role, "") / one.name
+        target = folder / place(one.role, one.name)
         if not target.resolve().is_relative_to(folder.resolve()):
             raise CaptureError(
                 f"The name {one.name!r} leads out of the capture. Rename the file.",
