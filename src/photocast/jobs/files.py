@@ -56,6 +56,12 @@ class FileStore(Protocol):
     def put_bytes(self, key: str, data: bytes) -> StoredFile:
         """Store a few bytes."""
 
+    def take(self, stored: StoredFile, source: Path) -> None:
+        """Store a file of known size and hash; afterwards ``source`` is gone.
+
+        Where both are on one disk, nothing is copied.
+        """
+
     def open(self, key: str, start: int = 0, stop: int | None = None) -> BinaryIO:
         """Open for reading the bytes ``start`` up to ``stop``, which are cut at the file's end.
 

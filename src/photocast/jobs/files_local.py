@@ -54,6 +54,25 @@ class LocalFiles:
     def put_bytes(self, key: str, data: bytes) -> StoredFile:
         return self.put(key, io.BytesIO(data))
 
+    def take(self, stored: StoredFile, source: Path) -> None:
+        check_key(stored.key)
+        partial = self.root / _PARTIAL / uuid.uuid4().hex
+        try:
+            with explained(stored.key):
+                source.replace(partial)
+        except StorageError as error:
+            if getattr(error.__cause__, "errno", None) != errno.EXDEV:
+                raise
+            self.put(stored.key, source, sha256=stored.sha256)
+            source.unlink()
+            return
+        try:
+            with explained(stored.key):
+                _make_durable(partial)
+                self._publish(partial, stored.key)
+        finally:
+            partial.unlink(missing_ok=True)
+
     def _put(self, key: str, source: BinaryIO, sha256: str | None) -> StoredFile:
         partial = self.root / _PARTIAL / uuid.uuid4().hex
         try:
@@ -188,6 +207,12 @@ def _write(key: str, source: BinaryIO, partial: Path) -> StoredFile:
             os.fchmod(file.fileno(), _READ_ONLY)
             os.fsync(file.fileno())
     return StoredFile(key, size, sha256)
+
+
+def _make_durable(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fchmod(file.fileno(), _READ_ONLY)
+        os.fsync(file.fileno())
 
 
 def _link_or_copy(path: Path, target: Path) -> None:

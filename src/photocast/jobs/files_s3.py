@@ -94,6 +94,11 @@ class S3Files:
             self._client.put_object(**self._place(key), Body=data)
         return stored
 
+    def take(self, stored: StoredFile, source: Path) -> None:
+        check_key(stored.key)
+        self._put(stored, source, None)
+        source.unlink()
+
     def open(self, key: str, start: int = 0, stop: int | None = None) -> BinaryIO:
         check_range(start, stop)
         if start == stop:  # the protocol has no empty ranges

@@ -9,7 +9,7 @@ import os
 import re
 import time
 
-__all__ = ["is_id", "new_id"]
+__all__ = ["is_id", "made_at", "new_id"]
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 _LENGTH = 26  # of 128 bits, 5 at a time
@@ -27,3 +27,13 @@ def new_id(prefix: str) -> str:
 def is_id(text: str, prefix: str) -> bool:
     """Whether a text has the form of a name with that prefix."""
     return re.fullmatch(f"{prefix}_[{_ALPHABET}]{{{_LENGTH}}}", text) is not None
+
+
+def made_at(text: str, prefix: str) -> float:
+    """When a name was made, in seconds since 1970; of what is no such name, now."""
+    if not is_id(text, prefix):
+        return time.time()
+    value = 0
+    for digit in text.removeprefix(f"{prefix}_"):
+        value = value << 5 | _ALPHABET.index(digit)
+    return (value >> 80) / 1000

@@ -119,13 +119,7 @@ class JobStore:
     def put_input(self, job_id: str, owner: str | None, given: Input) -> Job | None:
         """Add or replace a file of a draft; ``None`` if it is no draft of that owner."""
         with self.database.write() as connection:
-            job = _change_owned(connection, job_id, owner, _jobs.c.state == State.DRAFT.value)
-            if job is None:
-                return None
-            same = (_inputs.c.role == given.role, _inputs.c.name == given.name)
-            connection.execute(delete(_inputs).where(_inputs.c.job_id == job_id, *same))
-            _insert_inputs(connection, job_id, [given])
-            return change(connection, job_id, inputs=_counts(connection, job_id))
+            return put_input(connection, job_id, owner, given)
 
     def submit(self, job_id: str, owner: str | None) -> Job | None:
         """Let a draft wait for a worker; ``None`` if it is no draft of that owner."""
@@ -179,10 +173,8 @@ class JobStore:
 
     def inputs(self, job_id: str) -> list[Input]:
         """A job's files as given, by role and name."""
-        query = select(_inputs).where(_inputs.c.job_id == job_id)
         with self.database.read() as connection:
-            rows = connection.execute(query.order_by(_inputs.c.role, _inputs.c.name))
-            return [input_of(row) for row in rows]
+            return inputs_of(connection, job_id)
 
     def artifacts(self, job_id: str) -> list[Artifact]:
         """What a job has made, by name."""
@@ -263,6 +255,32 @@ def create(
     job = change(connection, job_id, inputs=_counts(connection, job_id))
     assert job is not None  # it was written three lines above
     return job
+
+
+def inputs_of(connection: Connection, job_id: str) -> list[Input]:
+    """A job's files inside a transaction; see :meth:`JobStore.inputs`."""
+    query = select(_inputs).where(_inputs.c.job_id == job_id)
+    rows = connection.execute(query.order_by(_inputs.c.role, _inputs.c.name))
+    return [input_of(row) for row in rows]
+
+
+def put_input(connection: Connection, job_id: str, owner: str | None, given: Input) -> Job | None:
+    """Add or replace a file of a draft inside a transaction; see :meth:`JobStore.put_input`."""
+    if not drop_input(connection, job_id, owner, given.role, given.name):
+        return None
+    _insert_inputs(connection, job_id, [given])
+    return change(connection, job_id, inputs=_counts(connection, job_id))
+
+
+def drop_input(
+    connection: Connection, job_id: str, owner: str | None, role: str, name: str
+) -> Job | None:
+    """Remove a file of a draft, if it is there; ``None`` if it is no draft of that owner."""
+    if _change_owned(connection, job_id, owner, _jobs.c.state == State.DRAFT.value) is None:
+        return None
+    same = (_inputs.c.role == role, _inputs.c.name == name)
+    connection.execute(delete(_inputs).where(_inputs.c.job_id == job_id, *same))
+    return change(connection, job_id, inputs=_counts(connection, job_id))
 
 
 def usage(connection: Connection, owner: str) -> Usage:

@@ -12,11 +12,24 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from photocast import __version__
 from photocast.jobs.doorbell import Doorbell
+from photocast.jobs.housekeeping import Housekeeper
 from photocast.jobs.ids import new_id
 from photocast.jobs.keyring import Keyring
 from photocast.jobs.reconcile import Reconciler
-from photocast.service import events, health, jobs, problems
+from photocast.service import (
+    artifacts,
+    drafts,
+    events,
+    health,
+    intake,
+    jobs,
+    mesh_reports,
+    problems,
+    rerun,
+    uploads,
+)
 from photocast.service.auth import KeyCache
+from photocast.service.bodies import BodyLimit
 from photocast.service.context import Context, open_context
 from photocast.service.hub import Hub
 from photocast.service.polling import ROUTE, Answers
@@ -31,7 +44,20 @@ Photos of an object in, a validated, textured mesh out.
 
 Within `/v1`, nothing is removed, renamed or given another meaning; fields and paths may be added.
 """
-_ROUTERS = (jobs.router, events.router, health.router)
+_ROUTERS = (
+    *(intake.router, drafts.router, mesh_reports.router, rerun.router),
+    *(uploads.router, jobs.router, events.router, artifacts.router, health.router),
+)
+_TUS = ("Tus-Resumable", "Upload-Length", "Upload-Metadata", "Upload-Offset", "Upload-Checksum")
+_ASKED = (
+    *("Authorization", "Content-Type", "Idempotency-Key", "Prefer", "Last-Event-ID"),
+    *("Range", "If-Range", "If-None-Match", "Content-Digest", "X-Content-SHA256"),
+    *(*_TUS, "X-HTTP-Method-Override"),
+)
+_TOLD = (
+    *("Location", "Retry-After", "ETag", "Content-Range", "X-Request-Id", "Idempotency-Replayed"),
+    *(*_TUS, "Upload-Expires", "Tus-Version", "Tus-Extension", "Tus-Max-Size", "X-Content-SHA256"),
+)
 _HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -57,7 +83,12 @@ def create_app(settings: Settings, bell: Callable[[Context], Doorbell] | None = 
         app.state.keys = KeyCache(Keyring(context.database))
         app.state.rates = Rates(settings.rate_per_second, settings.rate_burst)
         app.state.hub, app.state.answers = Hub(context.jobs), Answers()
-        reconciler = Reconciler(context.leases, context.bell, lease_seconds=settings.lease_seconds)
+        reconciler = Reconciler(
+            context.leases,
+            context.bell,
+            lease_seconds=settings.lease_seconds,
+            clean=_housekeeper(context).clean,
+        )
         reconciler.start()
         try:
             yield
@@ -76,18 +107,30 @@ def create_app(settings: Settings, bell: Callable[[Context], Doorbell] | None = 
         openapi_url="/openapi.json",
     )
     problems.install(app)
+    app.add_middleware(BodyLimit)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
             allow_origins=list(settings.cors_origins),
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"],
-            allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Prefer"],
+            allow_headers=_ASKED,
+            expose_headers=_TOLD,
         )
     app.add_middleware(_Bound)  # the outermost: also for answers of the others
     app.router.routes.append(ROUTE)
     for router in _ROUTERS:
         app.include_router(router)
     return app
+
+
+def _housekeeper(context: Context) -> Housekeeper:
+    return Housekeeper(
+        context.database,
+        context.files,
+        context.settings.data.resolve(),
+        keep_uploads_seconds=context.settings.keep_uploads_seconds,
+        keep_inputs_seconds=context.settings.keep_inputs_seconds,
+    )
 
 
 class _Bound:

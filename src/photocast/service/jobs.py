@@ -6,19 +6,20 @@ import base64
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request
-from pydantic import ValidationError
 
 from photocast.jobs.ids import is_id
-from photocast.jobs.record import Input, Job, NewJob, State
+from photocast.jobs.record import Job, State
+from photocast.jobs.store import Usage
 from photocast.service.auth import Caller, Reader, Writer
 from photocast.service.context import Context, ContextOf
 from photocast.service.polling import answer
 from photocast.service.problems import ServiceError
 from photocast.service.refusals import job_not_found
 from photocast.service.views import base_of, job_view, log_line
-from photocast.wire import JobPage, JobView, LogPage, Options, ProblemItem, RerunRequest, StateName
+from photocast.settings import Settings
+from photocast.wire import JobPage, JobView, LogPage, StateName
 
-__all__ = ["base_of", "found", "router", "shown"]
+__all__ = ["base_of", "check_open_jobs", "check_usage", "found", "router", "shown"]
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 
@@ -85,29 +86,6 @@ def cancel_job(request: Request, job_id: str, caller: Writer, context: ContextOf
     return shown(context, job, base_of(request, context))
 
 
-@router.post("/{job_id}/rerun", status_code=202)
-def rerun_job(
-    request: Request, job_id: str, caller: Writer, context: ContextOf, wanted: RerunRequest
-) -> JobView:
-    """Make a new job of the same inputs, with other options."""
-    job = found(context, job_id, caller)
-    given = context.jobs.inputs(job.id)
-    _check_inputs(context, job, given)
-    check_open_jobs(context, job.owner)
-    new = NewJob(
-        owner=job.owner,
-        kind=job.kind,
-        options=merged(job, wanted),
-        labels=job.labels if wanted.labels is None else wanted.labels,
-        parent_id=job.id,
-        webhook=job.webhook,
-        max_seconds=job.max_seconds,
-    )
-    made = context.jobs.create(new, given)
-    context.bell.ring(made.id)
-    return shown(context, made, base_of(request, context))
-
-
 @router.get("/{job_id}/logs")
 def read_logs(
     job_id: str,
@@ -129,7 +107,15 @@ def check_open_jobs(context: Context, owner: str) -> None:
     Raises:
         ServiceError: With what is there and what is allowed.
     """
-    used, settings = context.jobs.usage(owner), context.settings
+    check_usage(context.settings, context.jobs.usage(owner))
+
+
+def check_usage(settings: Settings, used: Usage) -> None:
+    """As :func:`check_open_jobs`, of numbers that are known.
+
+    Raises:
+        ServiceError: With what is there and what is allowed.
+    """
     if used.open_jobs >= settings.max_open_jobs:
         raise ServiceError(
             429,
@@ -147,38 +133,6 @@ def check_open_jobs(context: Context, owner: str) -> None:
             hint="Delete jobs that are no longer needed.",
             retry_after=3600,
         )
-
-
-def merged(job: Job, wanted: RerunRequest) -> dict[str, object]:
-    """The options of a job with some changed.
-
-    Raises:
-        ServiceError: The changes are no options.
-    """
-    before = {k: v for k, v in job.options.items() if k in Options.model_fields}
-    try:
-        return Options.model_validate({**before, **wanted.options}).model_dump(mode="json")
-    except ValidationError as error:
-        items = [
-            ProblemItem(
-                pointer="/options/" + "/".join(map(str, one["loc"])),
-                code="request.invalid",
-                detail=one["msg"],
-            )
-            for one in error.errors()
-        ]
-        raise ServiceError(
-            422, "request.invalid", f"{items[0].pointer}: {items[0].detail}.", errors=items
-        ) from None
-
-
-def _check_inputs(context: Context, job: Job, given: list[Input]) -> None:
-    if not given and job.inputs.get("bytes"):
-        raise ServiceError(
-            410, "job.inputs_expired", "The job's inputs have been removed. Upload them again."
-        )
-    if job.state is State.DRAFT:
-        raise ServiceError(409, "job.invalid_state", "The job is a draft; submit it instead.")
 
 
 def _ended(job: Job, wanted: str) -> ServiceError:

@@ -152,7 +152,7 @@ async def _framework(request: Request, error: Exception) -> Response:
     if status == 405:
         return answer(ServiceError(405, "http.method", detail, headers=headers))
     if status == 413:
-        return answer(ServiceError(413, "upload.too_large", detail, headers=headers))
+        return answer(ServiceError(413, "request.too_large", detail, headers=headers))
     return answer(ServiceError(status, "request.malformed", detail, headers=headers))
 
 

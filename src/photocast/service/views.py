@@ -4,6 +4,7 @@
 
 from datetime import datetime, timezone
 from typing import Any
+from urllib.parse import quote
 
 from starlette.requests import Request
 
@@ -75,7 +76,7 @@ def artifact_view(job: Job, one: Artifact, base: str) -> ArtifactView:
         size=one.size,
         sha256=one.sha256,
         media_type=one.media_type,
-        url=f"{base}/v1/jobs/{job.id}/artifacts/{one.name}",
+        url=f"{base}/v1/jobs/{job.id}/artifacts/{quote(one.name)}",
     )
 
 

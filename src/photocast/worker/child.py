@@ -102,6 +102,10 @@ def main(folder: Path) -> int:
 
 def _run(job: dict[str, Any], folder: Path, progress: _Reports) -> dict[str, Any]:
     capture, out, options = folder / "capture", folder / "out", dict(job["options"])
+    if job["kind"] == "mesh_report":
+        from photocast.worker.mesh_job import run_mesh_report
+
+        return run_mesh_report(options, capture, out, progress)
     if options.get("engine") == "fake":
         from photocast.worker.fake import run_fake
 

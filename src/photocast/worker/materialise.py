@@ -12,13 +12,13 @@ from typing import Any
 from photocast.children import ask
 from photocast.errors import CaptureError
 from photocast.jobs.files import FileStore
+from photocast.jobs.names import place
 from photocast.jobs.record import Artifact, Input, Job, Kind
 
 __all__ = ["collect", "fetch_inputs", "look_into", "media_type"]
 
 _MOST_ITEMS = 50
 
-_FOLDERS = {"images": "images", "masks": "masks", "depths": "depth", "cameras": "", "capture": ""}
 _TYPES = {
     ".glb": "model/gltf-binary",
     ".gltf": "model/gltf+json",
@@ -49,7 +49,7 @@ def fetch_inputs(files: FileStore, given: Iterable[Input], folder: Path) -> None
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     for one in given:
-        target = folder / _FOLDERS.get(one.role, "") / one.name
+        target = folder / place(one.role, one.name)
         if not target.resolve().is_relative_to(folder.resolve()):
             raise CaptureError(
                 f"The name {one.name!r} leads out of the capture. Rename the file.",
