@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The application: routers, middleware, and what lives as long as it does."""
 
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -11,15 +12,24 @@ from fastapi.responses import Response
 from starlette.concurrency import run_in_threadpool
 
 from photocast import __version__
+from photocast.jobs.deliveries import Deliveries
 from photocast.jobs.doorbell import Doorbell
 from photocast.jobs.ids import new_id
 from photocast.jobs.keyring import Keyring
 from photocast.jobs.reconcile import Reconciler
-from photocast.service import events, health, jobs, problems
+from photocast.service import events, health, jobs, problems, system
+from photocast.service.access import Access
 from photocast.service.auth import KeyCache
 from photocast.service.context import Context, open_context
 from photocast.service.hub import Hub
+from photocast.service.metrics import routes as metrics
+from photocast.service.metrics.ledger import LedgerMetrics
+from photocast.service.metrics.requests import RequestMetrics
+from photocast.service.metrics.state import StateMetrics
 from photocast.service.rates import Rates
+from photocast.service.tracing import trace_requests
+from photocast.service.webhooks import routes as webhooks
+from photocast.service.webhooks.sender import WebhookSender
 from photocast.settings import Settings
 from photocast.telling import request_id
 
@@ -30,7 +40,14 @@ Photos of an object in, a validated, textured mesh out.
 
 Within `/v1`, nothing is removed, renamed or given another meaning; fields and paths may be added.
 """
-_ROUTERS = (jobs.router, events.router, health.router)
+_ROUTERS = (
+    jobs.router,
+    events.router,
+    webhooks.router,
+    system.router,
+    health.router,
+    metrics.router,
+)
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -58,10 +75,18 @@ def create_app(settings: Settings, bell: Callable[[Context], Doorbell] | None = 
         app.state.hub = Hub(context.jobs)
         reconciler = Reconciler(context.leases, context.bell, lease_seconds=settings.lease_seconds)
         reconciler.start()
+        app.state.started = time.monotonic()
+        app.state.ledger_metrics = LedgerMetrics(context.database)
+        app.state.state_metrics = StateMetrics(context)
+        sender = WebhookSender(Deliveries(context.database), private=settings.webhook_private)
+        if settings.webhooks:
+            sender.start()
         try:
             yield
         finally:
             await app.state.hub.close()
+            await sender.close()
+            app.state.request_metrics.close()
             await run_in_threadpool(reconciler.stop)
             await run_in_threadpool(context.close)
 
@@ -83,8 +108,11 @@ def create_app(settings: Settings, bell: Callable[[Context], Doorbell] | None = 
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD"],
             allow_headers=["Authorization", "Content-Type", "Idempotency-Key", "Prefer"],
         )
+    app.state.request_metrics = RequestMetrics()
+    app.add_middleware(Access, metrics=app.state.request_metrics)
     for router in _ROUTERS:
         app.include_router(router)
+    trace_requests(app)
     return app
 
 
