@@ -30,7 +30,7 @@ from photocast.settings import load_settings
 SECRET = "whsec_" + "c2VjcmV0IG9mIHRoZSB0ZXN0cywgMzIgYnl0ZXMhIQ=="
 
 
-def until(there: Callable[[], object], seconds: float = 20.0) -> None:
+def until(there: Callable[[], object], seconds: float = 60.0) -> None:
     """Wait until something is true."""
     end = time.monotonic() + seconds
     while not there():

@@ -145,7 +145,7 @@ def test_a_job_waits_for_gpu_memory_while_its_lease_beats_and_can_be_canceled(
     second = new_job(store)
     until(lambda: waits(second))
     store.cancel(second.id, None)
-    until(lambda: now(second).state is State.CANCELED, 5.0)
+    until(lambda: now(second).state is State.CANCELED)
 
     third = new_job(store)
     until(lambda: now(third).state is State.FAILED)
