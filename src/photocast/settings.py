@@ -71,6 +71,10 @@ class Settings(BaseSettings):
     """Longest run of a job [s]."""
     job_memory_bytes: int | None = Field(default=None, ge=_MB)
     """What a job's processes may take up together [bytes]; unset: no limit."""
+    gpu_job_bytes: int | None = Field(default=None, ge=_MB)
+    """GPU memory to wait for before a job begins [bytes]; unset: no waiting."""
+    gpu_wait_seconds: float = Field(default=600.0, ge=0)
+    """How long to wait for it while others hold it [s]."""
     inspect_memory_bytes: int = Field(default=3000 * _MB, ge=100 * _MB)
     """What looking at an upload may take up [bytes]."""
 

@@ -4,15 +4,19 @@
 
 import json
 import logging
+import re
 import sys
 from contextvars import ContextVar
 from datetime import datetime, timezone
 
-__all__ = ["configure_logging", "request_id"]
+__all__ = ["configure_logging", "job_id", "request_id"]
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 """Of the request that is being answered."""
+job_id: ContextVar[str] = ContextVar("job_id", default="")
+"""Of the job that this thread works for."""
 
+_SECRET = re.compile(r"\b(pc_|whsec_)[\w+/=-]{16,}|\b(Bearer) +[\w.~+/=-]+", re.IGNORECASE)
 _OWN = frozenset(logging.makeLogRecord({}).__dict__) | {
     "message",
     "asctime",
@@ -41,7 +45,7 @@ class _Json(logging.Formatter):
         }
         if record.exc_info:
             line["error"] = self.formatException(record.exc_info)
-        return json.dumps(line, default=str)
+        return _redacted(json.dumps(line, default=str))
 
 
 class _Text(logging.Formatter):
@@ -49,7 +53,14 @@ class _Text(logging.Formatter):
         at = datetime.fromtimestamp(record.created).strftime("%H:%M:%S")
         facts = " ".join(f"{name}={value}" for name, value in _bound(record).items())
         text = f"{at} {record.levelname.lower():<7} {record.getMessage()}  {facts}".rstrip()
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        if record.exc_info:
+            text = f"{text}\n{self.formatException(record.exc_info)}"
+        return _redacted(text)
+
+
+def _redacted(text: str) -> str:
+    """Hide what looks like a key or a secret, should one ever get into a line."""
+    return _SECRET.sub(lambda match: f"{match[1] or match[2] + ' '}…", text)
 
 
 def _bound(record: logging.LogRecord) -> dict[str, object]:
@@ -57,4 +68,6 @@ def _bound(record: logging.LogRecord) -> dict[str, object]:
     facts = {name: value for name, value in record.__dict__.items() if name not in _OWN}
     if request := request_id.get():
         facts["request"] = request
+    if job := job_id.get():
+        facts.setdefault("job", job)
     return facts

@@ -17,6 +17,11 @@ __all__ = [
     "ROLES",
     "ArtifactList",
     "ArtifactView",
+    "DeliveryList",
+    "DeliveryTry",
+    "DeliveryView",
+    "DeviceView",
+    "EngineView",
     "FakeOptions",
     "InputRef",
     "InputView",
@@ -29,11 +34,15 @@ __all__ = [
     "LogLine",
     "LogPage",
     "Options",
+    "OptionsView",
+    "PresetView",
     "Problem",
     "ProblemItem",
     "RerunRequest",
     "Role",
+    "SystemView",
     "WebhookRequest",
+    "WorkerView",
 ]
 
 Role = Literal["images", "masks", "depths", "cameras", "capture", "mesh"]
@@ -203,6 +212,8 @@ class JobUrls(_Sent):
     inputs: str
     report: str
     artifacts: str
+    deliveries: str | None = None
+    """Only of a job with a webhook."""
 
 
 class JobView(_Sent):
@@ -286,6 +297,100 @@ class LogPage(_Sent):
     lines: list[LogLine]
     next_after: int
     """For the next page."""
+
+
+class DeliveryTry(_Sent):
+    """One attempt to send a message."""
+
+    at: datetime
+    seconds: float
+    status: int | None
+    """Of the answer; null: there was none."""
+    error: str | None
+    """Why there was none."""
+
+
+class DeliveryView(_Sent):
+    """A message to a job's webhook."""
+
+    number: int
+    message_id: str
+    """The header ``webhook-id``, the same in every try."""
+    event: str
+    state: Literal["waiting", "delivered", "dead"]
+    """``dead``: it is not tried again unless somebody asks."""
+    next_try_at: datetime | None
+    tries: list[DeliveryTry]
+    """The last ones, oldest first."""
+
+
+class DeliveryList(_Sent):
+    """What a job's webhook was told, oldest first."""
+
+    deliveries: list[DeliveryView]
+
+
+class PresetView(_Sent):
+    """What a preset stands for."""
+
+    name: str
+    about: str
+    means: dict[str, Any]
+    """``max_size`` of photos [px], then by engine: ``faces`` and side of the ``texture`` [px]."""
+
+
+class EngineView(_Sent):
+    """A way to reconstruct."""
+
+    name: str
+    about: str
+    offered: bool
+    """Whether this server is set up for it."""
+
+
+class OptionsView(_Sent):
+    """What a job can be told."""
+
+    options: dict[str, Any]
+    """JSON Schema of ``options``, with help and limits."""
+    presets: list[PresetView]
+    engines: list[EngineView]
+
+
+class DeviceView(_Sent):
+    """A GPU of a worker."""
+
+    name: str
+    total_bytes: int
+    free_bytes: int
+    """When the worker was last seen."""
+
+
+class WorkerView(_Sent):
+    """A worker that was seen in the last minute."""
+
+    id: str
+    started_at: datetime
+    seen_at: datetime
+    cpus: int | None
+    memory_bytes: int | None
+    gpus: list[DeviceView]
+
+
+class SystemView(_Sent):
+    """What runs here."""
+
+    version: str
+    uptime_seconds: float
+    """Of the web process that answers."""
+    workers: list[WorkerView]
+    jobs: dict[str, int]
+    """Everybody's, by state."""
+    limits: dict[str, float]
+    """By name of the setting; sizes in bytes, times in seconds; 0 keeps files."""
+    formats: list[str]
+    webhooks: bool
+    """Whether jobs may name one."""
 
 
 assert PRESETS == ("draft", "standard", "high")  # the lists above are for type checkers

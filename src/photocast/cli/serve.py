@@ -70,12 +70,14 @@ def serve(
 
 def _embedded(settings: "Settings", context: "Context") -> "EmbeddedWorkers":
     from photocast.service.embedded import EmbeddedWorkers
+    from photocast.worker.gpu import list_gpus
 
     made = EmbeddedWorkers(
         settings.workers,
         context.leases,
         ["--data", str(settings.data.resolve())],
         grace=settings.grace_seconds + 5,
+        gpus=[gpu.id for gpu in list_gpus()],
     )
     made.start()
     return made

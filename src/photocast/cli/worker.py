@@ -39,6 +39,8 @@ def worker(
         work=settings.work_folder,
         lease_seconds=settings.lease_seconds,
         memory_bytes=settings.job_memory_bytes,
+        gpu_bytes=settings.gpu_job_bytes,
+        gpu_wait_seconds=settings.gpu_wait_seconds,
         grace_seconds=settings.grace_seconds,
         keep_seconds=settings.keep_artifacts_seconds,
         max_losses=settings.max_losses,

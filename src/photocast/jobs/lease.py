@@ -14,12 +14,13 @@ logical clocks in place of synchronised ones.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import Connection, delete, insert, select, update
 
 from photocast.jobs.database import Database
+from photocast.jobs.ledger import JOB_LOST, note
 from photocast.jobs.record import Artifact, Job, State
 from photocast.jobs.rows import change, job_of, read_job
 from photocast.jobs.tables import artifacts, jobs
@@ -49,6 +50,8 @@ class Outcome:
     """Other settings for the next attempt."""
     lost: bool = False
     """The process vanished; this counts against the job."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the run measured, for counting."""
 
 
 class LeaseTable:
@@ -129,7 +132,7 @@ class LeaseTable:
             now = read_job(connection, job.id)
             if now is None:
                 return None
-            return self._end(connection, now, outcome, _mine(job))
+            return self._end(connection, now, outcome, "process", _mine(job))
 
     def release(self, worker: str) -> list[Job]:
         """Give back all jobs of a worker that is known to be dead, with its processes."""
@@ -139,7 +142,7 @@ class LeaseTable:
         back = Outcome(state=State.QUEUED, lost=True)
         with self._database.write() as connection:
             held = [job_of(row) for row in connection.execute(query)]
-            ended = [self._end(connection, job, back, _mine(job)) for job in held]
+            ended = [self._end(connection, job, back, "worker", _mine(job)) for job in held]
         return [job for job in ended if job is not None]
 
     def running(self) -> list[Job]:
@@ -160,10 +163,11 @@ class LeaseTable:
             now = read_job(connection, job.id)
             if now is None or now.beat != job.beat:
                 return None
-            return self._end(connection, now, back, (*_mine(job), jobs.c.beat == job.beat))
+            still = (*_mine(job), jobs.c.beat == job.beat)
+            return self._end(connection, now, back, "lease", still)
 
     def _end(
-        self, connection: Connection, job: Job, outcome: Outcome, where: tuple[Any, ...]
+        self, connection: Connection, job: Job, outcome: Outcome, what: str, where: tuple[Any, ...]
     ) -> Job | None:
         values: dict[str, Any] = {"lease_owner": None, "losses": job.losses + outcome.lost}
         state, error = outcome.state, outcome.error
@@ -184,7 +188,11 @@ class LeaseTable:
         if outcome.artifacts:
             values |= {"artifacts_state": "available", "expires_at": outcome.expires_at}
         events = [("artifact", {"name": one.name}) for one in outcome.artifacts]
-        ended = change(connection, job.id, *where, state=state, events=events, **values)
+        ended = change(
+            connection, job.id, *where, state=state, events=events, facts=outcome.facts, **values
+        )
+        if ended is not None and outcome.lost:
+            note(connection, JOB_LOST, {"what": what})
         if ended is not None and outcome.artifacts:
             connection.execute(delete(artifacts).where(artifacts.c.job_id == job.id))
             rows = [{"job_id": job.id, **asdict(one)} for one in outcome.artifacts]

@@ -23,6 +23,7 @@ from sqlalchemy import (
 )
 
 from photocast.jobs import tables
+from photocast.jobs.ledger import note_end
 from photocast.jobs.outbox import enqueue
 from photocast.jobs.record import FINAL, Artifact, Event, Input, Job, Kind, State, sources_of
 
@@ -88,6 +89,7 @@ def change(
     *where: ColumnElement[bool],
     state: State | None = None,
     events: Sequence[tuple[str, Mapping[str, Any]]] = (),
+    facts: Mapping[str, Any] | None = None,
     **values: Any,
 ) -> Job | None:
     """Change a job if it still is as expected.
@@ -98,6 +100,7 @@ def change(
         where: What must hold of its row besides.
         state: The new state; the present one must be one that leads there.
         events: What else to tell, as type and data.
+        facts: What the run measured, if the job ends; for counting.
         values: Columns to set.
 
     Returns:
@@ -121,6 +124,7 @@ def change(
         if state in FINAL:  # progress of the past is of no use to anybody
             steps = (_events.c.job_id == job_id, _events.c.type == "progress")
             connection.execute(delete(_events).where(*steps))
+            note_end(connection, job, facts or {})
         tell(connection, job_id, "state", {"state": state.value, "attempt": job.attempt})
         enqueue(connection, job)
     for kind, data in events:

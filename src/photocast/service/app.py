@@ -2,18 +2,18 @@
 # SPDX-License-Identifier: Apache-2.0
 """The application: routers, middleware, and what lives as long as it does."""
 
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.concurrency import run_in_threadpool
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from photocast import __version__
+from photocast.jobs.deliveries import Deliveries
 from photocast.jobs.doorbell import Doorbell
 from photocast.jobs.housekeeping import Housekeeper
-from photocast.jobs.ids import new_id
 from photocast.jobs.keyring import Keyring
 from photocast.jobs.reconcile import Reconciler
 from photocast.service import (
@@ -26,16 +26,25 @@ from photocast.service import (
     mesh_reports,
     problems,
     rerun,
+    system,
     uploads,
 )
+from photocast.service.access import Access
 from photocast.service.auth import KeyCache
 from photocast.service.bodies import BodyLimit
 from photocast.service.context import Context, open_context
+from photocast.service.headers import Numbered
 from photocast.service.hub import Hub
+from photocast.service.metrics import routes as metrics
+from photocast.service.metrics.ledger import LedgerMetrics
+from photocast.service.metrics.requests import RequestMetrics
+from photocast.service.metrics.state import StateMetrics
 from photocast.service.polling import ROUTE, Answers
 from photocast.service.rates import Rates
+from photocast.service.tracing import trace_requests
+from photocast.service.webhooks import routes as webhooks
+from photocast.service.webhooks.sender import WebhookSender
 from photocast.settings import Settings
-from photocast.telling import request_id
 
 __all__ = ["create_app"]
 
@@ -46,7 +55,8 @@ Within `/v1`, nothing is removed, renamed or given another meaning; fields and p
 """
 _ROUTERS = (
     *(intake.router, drafts.router, mesh_reports.router, rerun.router),
-    *(uploads.router, jobs.router, events.router, artifacts.router, health.router),
+    *(uploads.router, jobs.router, events.router, artifacts.router, webhooks.router),
+    *(system.router, health.router, metrics.router),
 )
 _TUS = ("Tus-Resumable", "Upload-Length", "Upload-Metadata", "Upload-Offset", "Upload-Checksum")
 _ASKED = (
@@ -57,12 +67,6 @@ _ASKED = (
 _TOLD = (
     *("Location", "Retry-After", "ETag", "Content-Range", "X-Request-Id", "Idempotency-Replayed"),
     *(*_TUS, "Upload-Expires", "Tus-Version", "Tus-Extension", "Tus-Max-Size", "X-Content-SHA256"),
-)
-_HEADERS = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
 )
 
 
@@ -90,10 +94,18 @@ def create_app(settings: Settings, bell: Callable[[Context], Doorbell] | None = 
             clean=_housekeeper(context).clean,
         )
         reconciler.start()
+        app.state.started = time.monotonic()
+        app.state.ledger_metrics = LedgerMetrics(context.database)
+        app.state.state_metrics = StateMetrics(context)
+        sender = WebhookSender(Deliveries(context.database), private=settings.webhook_private)
+        if settings.webhooks:
+            sender.start()
         try:
             yield
         finally:
             await app.state.hub.close()
+            await sender.close()
+            app.state.request_metrics.close()
             await run_in_threadpool(reconciler.stop)
             await run_in_threadpool(context.close)
 
@@ -116,10 +128,13 @@ def create_app(settings: Settings, bell: Callable[[Context], Doorbell] | None = 
             allow_headers=_ASKED,
             expose_headers=_TOLD,
         )
-    app.add_middleware(_Bound)  # the outermost: also for answers of the others
+    app.state.request_metrics = RequestMetrics()
+    app.add_middleware(Numbered)
+    app.add_middleware(Access, metrics=app.state.request_metrics)  # the outermost: sees them all
     app.router.routes.append(ROUTE)
     for router in _ROUTERS:
         app.include_router(router)
+    trace_requests(app)
     return app
 
 
@@ -131,27 +146,3 @@ def _housekeeper(context: Context) -> Housekeeper:
         keep_uploads_seconds=context.settings.keep_uploads_seconds,
         keep_inputs_seconds=context.settings.keep_inputs_seconds,
     )
-
-
-class _Bound:
-    """Numbers each request, and adds the headers that every answer has."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        number = new_id("req")
-        request_id.set(number)
-
-        async def send_more(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                given = message["headers"]
-                names = {name for name, _ in given}
-                own = [(name, value) for name, value in _HEADERS if name not in names]
-                message["headers"] = [*given, *own, (b"x-request-id", number.encode())]
-            await send(message)
-
-        await self._app(scope, receive, send_more)

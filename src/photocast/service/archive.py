@@ -8,17 +8,16 @@ from starlette.concurrency import run_in_threadpool
 
 from photocast.jobs.files_rules import hashed_copy
 from photocast.jobs.names import FOLDERS
-from photocast.service.children import Allowance, ask
-from photocast.service.context import Context
 from photocast.service.forms import checked_name
 from photocast.service.incoming import Arrived, Incoming
+from photocast.service.looking import ask
 
 __all__ = ["unpack"]
 
 _ROLES = {folder: role for role, folder in FOLDERS.items()}
 
 
-async def unpack(context: Context, incoming: Incoming) -> None:
+async def unpack(incoming: Incoming) -> None:
     """Put the files of an archive in its place, if one came.
 
     Raises:
@@ -27,14 +26,8 @@ async def unpack(context: Context, incoming: Incoming) -> None:
     archives = [one for one in incoming.files if one.role == "archive"]
     if not archives:
         return
-    settings, folder = context.settings, incoming.folder / "unpacked"
-    allowed = Allowance(
-        memory_bytes=settings.inspect_memory_bytes,
-        cpu_seconds=300,
-        wall_seconds=600,
-        file_bytes=settings.max_file_bytes,
-    )
-    found = await ask("unzip", [str(archives[0].path), str(folder)], allowed)
+    folder = incoming.folder / "unpacked"
+    found = await ask("unzip", [str(archives[0].path), str(folder)])
     incoming.files.remove(archives[0])
     incoming.files += await run_in_threadpool(_files, folder, found["files"])
 

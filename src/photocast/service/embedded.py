@@ -30,7 +30,13 @@ class EmbeddedWorkers:
     """Starts workers, keeps them alive, and rings for them."""
 
     def __init__(
-        self, count: int, table: LeaseTable, arguments: Sequence[str], *, grace: float
+        self,
+        count: int,
+        table: LeaseTable,
+        arguments: Sequence[str],
+        *,
+        grace: float,
+        gpus: Sequence[str] = (),
     ) -> None:
         """Prepare.
 
@@ -39,9 +45,12 @@ class EmbeddedWorkers:
             table: Where their jobs are given back.
             arguments: Those of ``photocast worker``, besides its name.
             grace: Seconds that workers have to end.
+            gpus: Names of GPUs to share out among the workers, one each; none: all see all.
         """
         self._table, self._grace = table, grace
-        self._slots = [_Slot(arguments) for _ in range(count)]
+        self._slots = [
+            _Slot(arguments, gpus[i % len(gpus)] if gpus else None) for i in range(count)
+        ]
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True, name="photocast-workers")
         self._ready = threading.Event()
@@ -103,8 +112,8 @@ class EmbeddedWorkers:
 class _Slot:
     """A place for one worker process."""
 
-    def __init__(self, arguments: Sequence[str]) -> None:
-        self._arguments = list(arguments)
+    def __init__(self, arguments: Sequence[str], gpu: str | None) -> None:
+        self._arguments, self._gpu = list(arguments), gpu
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()  # between bells and restarts
         self._deaths, self._started = 0, -_HEALTHY
@@ -123,10 +132,14 @@ class _Slot:
         self._deaths += 1
         self._started, self.name = now, new_id("wrk")
         command = [sys.executable, "-m", "photocast", "worker", "--name", self.name]
+        own = {} if self._gpu is None else {"CUDA_VISIBLE_DEVICES": self._gpu}
         with self._lock:
             self._close_pipe()
             self._process = subprocess.Popen(
-                [*command, "--bell", *self._arguments], stdin=subprocess.PIPE, close_fds=True
+                [*command, "--bell", *self._arguments],
+                stdin=subprocess.PIPE,
+                close_fds=True,
+                env={**os.environ, **own},
             )
 
     def ring(self) -> bool:

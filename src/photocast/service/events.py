@@ -14,7 +14,7 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from starlette.concurrency import run_in_threadpool
 
 from photocast.jobs.record import FINAL, Event, Job
-from photocast.service.auth import Reader
+from photocast.service.auth import Caller, Reader
 from photocast.service.context import Context, ContextOf
 from photocast.service.jobs import found, shown
 from photocast.service.problems import ServiceError
@@ -47,6 +47,14 @@ async def stream_events(
     last_event_id: Annotated[str | None, Header(max_length=20, pattern=r"^\d+$")] = None,
 ) -> AsyncIterator[ServerSentEvent]:
     """Follow a job until it ends."""
+    with request.app.state.request_metrics.listeners.track_inprogress():
+        async for event in _followed(request, job, caller, context, last_event_id):
+            yield event
+
+
+async def _followed(
+    request: Request, job: Job, caller: Caller, context: Context, last_event_id: str | None
+) -> AsyncIterator[ServerSentEvent]:
     last = int(last_event_id or 0)
     if not last or not await run_in_threadpool(_is_there, context, job.id, last):
         view = await run_in_threadpool(shown, context, job, base_of(request, context))

@@ -108,5 +108,5 @@ async def _read(request: Request, context: Context, incoming: Incoming) -> JobRe
         )
     fields = await read_form(request, incoming, _ROLES, ("request",))
     wanted = parsed(fields.get("request", ""))
-    await unpack(context, incoming)
+    await unpack(incoming)
     return wanted

@@ -2,12 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """From files and wishes to a job: check, store, and write all rows in one transaction."""
 
-import base64
-import secrets
+import math
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from fastapi import Request, Response
 from pydantic import ValidationError
@@ -31,7 +29,8 @@ from photocast.service.once import answered, fingerprint, response
 from photocast.service.problems import ServiceError
 from photocast.service.upload_files import finished_upload
 from photocast.service.views import base_of, job_view
-from photocast.wire import InputRef, JobRequest, Options, ProblemItem, WebhookRequest
+from photocast.service.webhooks.prepare import prepare_webhook
+from photocast.wire import InputRef, JobRequest, Options, ProblemItem
 
 __all__ = [
     "Wanted",
@@ -48,6 +47,7 @@ __all__ = [
 ]
 
 _POLL_AFTER_S = 2
+_LONGEST = {Kind.RECONSTRUCT: math.inf, Kind.MESH_REPORT: 600.0}
 _ESSENTIAL = {Kind.RECONSTRUCT: ("images", "capture"), Kind.MESH_REPORT: ("mesh",)}
 
 
@@ -218,14 +218,16 @@ def make_job(
     files: list[Input | Arrived] = [*given, *arrived]
     check_files(context, files)
     _check_any(wanted, [one.role for one in files])
-    webhook, secret = _webhook(context, wanted.request.webhook)
+    asked = wanted.request.webhook
+    webhook = None if asked is None else prepare_webhook(asked, context.settings)
+    secret = webhook["secret"] if webhook and asked and asked.secret is None else None
     new = NewJob(
         owner=caller.owner,
         kind=wanted.kind,
         options=wanted.request.options.model_dump(mode="json"),
         labels=wanted.request.labels,
         webhook=webhook,
-        max_seconds=context.settings.max_job_seconds,
+        max_seconds=min(context.settings.max_job_seconds, _LONGEST[wanted.kind]),
     )
     made: list[Job] = []
 
@@ -289,17 +291,3 @@ def check_essential(kind: Kind, roles: Sequence[str]) -> None:
     if not set(needed) & set(roles):
         text = f"There are no files in the field {' or '.join(needed)}. Send some."
         raise ServiceError(422, "job.no_inputs", text)
-
-
-def _webhook(
-    context: Context, wanted: WebhookRequest | None
-) -> tuple[dict[str, Any] | None, str | None]:
-    """What is kept of a webhook, and the secret if it was made here."""
-    if wanted is None:
-        return None, None
-    if not context.settings.webhooks:
-        raise ServiceError(422, "webhook.off", "This service sends no webhooks.")
-    if not wanted.url.startswith("https://") and not context.settings.webhook_private:
-        raise ServiceError(422, "webhook.url", "The address of a webhook must start with https://.")
-    made = None if wanted.secret else f"whsec_{base64.b64encode(secrets.token_bytes(32)).decode()}"
-    return {**wanted.model_dump(mode="json"), "secret": wanted.secret or made}, made

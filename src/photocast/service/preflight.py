@@ -14,9 +14,9 @@ from starlette.concurrency import run_in_threadpool
 from photocast.jobs.names import place
 from photocast.jobs.record import Input
 from photocast.service.auth import Caller
-from photocast.service.children import Allowance, ask
 from photocast.service.context import Context
 from photocast.service.incoming import Incoming
+from photocast.service.looking import ask
 from photocast.service.making import check_files, check_options, resolved
 from photocast.service.problems import ServiceError
 from photocast.wire import JobRequest, Options
@@ -49,7 +49,7 @@ async def preflight(
     async with slots:
         folder = await run_in_threadpool(_laid_out, context, given, incoming)
         words = [str(folder), "--options", json.dumps(_options(wanted.options))]
-        return await ask("preflight", words, _allowed(context))
+        return await ask("preflight", words)
 
 
 def _slots(request: Request) -> asyncio.Semaphore:
@@ -79,12 +79,3 @@ def _laid_out(context: Context, given: list[Input], incoming: Incoming) -> Path:
 def _options(options: Options) -> dict[str, Any]:
     chosen = options.model_dump(mode="json", include=_OPTIONS, exclude_none=True)
     return {**chosen, "engine": "auto"} if options.engine == "fake" else chosen
-
-
-def _allowed(context: Context) -> Allowance:
-    return Allowance(
-        memory_bytes=context.settings.inspect_memory_bytes,
-        cpu_seconds=300,
-        wall_seconds=600,
-        file_bytes=1 << 20,
-    )

@@ -65,7 +65,7 @@ def job_view(
         expires_at=at(job.expires_at),
         error=None if job.error is None else job_problem(job.error),
         webhook_secret=secret,
-        urls=_urls(f"{base}/v1/jobs/{job.id}"),
+        urls=_urls(f"{base}/v1/jobs/{job.id}", webhook=job.webhook is not None),
     )
 
 
@@ -90,7 +90,7 @@ def log_line(event: Event) -> LogLine:
     )
 
 
-def _urls(own: str) -> JobUrls:
+def _urls(own: str, *, webhook: bool) -> JobUrls:
     return JobUrls(
         self=own,
         events=f"{own}/events",
@@ -100,4 +100,5 @@ def _urls(own: str) -> JobUrls:
         inputs=f"{own}/inputs",
         report=f"{own}/report",
         artifacts=f"{own}/artifacts",
+        deliveries=f"{own}/deliveries" if webhook else None,
     )

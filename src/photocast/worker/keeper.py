@@ -10,6 +10,7 @@ from collections.abc import Callable
 from photocast.jobs.database import DatabaseDown
 from photocast.jobs.lease import LeaseTable
 from photocast.jobs.record import Job
+from photocast.telling import job_id
 
 __all__ = ["LeaseKeeper"]
 
@@ -56,6 +57,7 @@ class LeaseKeeper:
         self._thread.join()
 
     def _run(self) -> None:
+        job_id.set(self._job.id)
         last = time.monotonic()  # the claim was the first beat
         due = last
         while not self._over.is_set() and not self.lost.is_set():

@@ -16,6 +16,7 @@ from photocast.jobs.files import FileStore
 from photocast.jobs.ids import new_id
 from photocast.jobs.lease import LeaseTable
 from photocast.jobs.presence import Presence
+from photocast.worker.gpu import device_facts
 from photocast.worker.supervise import Supervisor, WorkerConfig
 
 __all__ = ["NoBell", "PipeBell", "Waiter", "run_worker", "worker_name"]
@@ -133,4 +134,4 @@ def _forget(presence: Presence, name: str) -> None:
 
 
 def _facts() -> dict[str, Any]:
-    return {"host": platform.node(), "pid": os.getpid(), "cpus": os.cpu_count()}
+    return {"host": platform.node(), "pid": os.getpid(), **device_facts()}

@@ -5,16 +5,22 @@
 from pathlib import Path
 from typing import Any
 
+from photocast.children import CHILDREN
 from photocast.errors import MeshError
+from photocast.limited import apply_limits
 from photocast.progress import Progress
 
 __all__ = ["run_mesh_report"]
+
+_CPU_S = 3600  # the job's own limit in seconds comes first
 
 
 def run_mesh_report(
     options: dict[str, Any], capture: Path, out: Path, progress: Progress
 ) -> dict[str, Any]:
-    """Write ``report.json`` and ``report.html``.
+    """Write ``report.json``, ``report.html`` and ``faces.pcfl``.
+
+    The mesh may be anything, so this process may take no more than what a check needs.
 
     Args:
         options: ``profile``: the rules.
@@ -28,19 +34,16 @@ def run_mesh_report(
     Raises:
         MeshError: There is no mesh that can be read.
     """
-    from photocast.stages.check_page import check_page
-    from photocast.stages.check_result import check_result
-    from photocast.stages.export import place_files
-    from photocast.stages.report import report_json
+    allowed = CHILDREN["mesh_report"]
+    apply_limits(
+        memory_bytes=allowed.memory_bytes, cpu_seconds=_CPU_S, file_bytes=allowed.file_bytes
+    )
+    from photocast.worker.mesh_report import mesh_report
 
     sources = [path for path in sorted(capture.rglob("*")) if path.is_file()]
     if not sources:
         raise MeshError("The job has no mesh. Send one.", code="mesh.missing")
-    progress("check", 0, 2)
-    checked = check_result(sources[0], str(options.get("profile", "view")))
-    progress("check", 1, 2)
-    report = checked.report
-    out.mkdir(parents=True, exist_ok=True)
-    place_files(out, {"report.json": report_json(report), "report.html": check_page(checked)})
-    progress("check", 2, 2)
-    return {"verdict": report.verdict, "warnings": list(report.warnings)}
+    progress("check", 0, 1)
+    made = mesh_report(sources[0], str(options.get("profile", "view")), out)
+    progress("check", 1, 1)
+    return {"verdict": made["verdict"], "warnings": list(made.get("warnings", ()))}

@@ -22,9 +22,11 @@ from photocast.errors import PhotocastError
 from photocast.jobs.database import Database, DatabaseDown
 from photocast.jobs.files import FileStore
 from photocast.jobs.lease import LeaseTable, Outcome
-from photocast.jobs.record import Job, State
+from photocast.jobs.record import Job, Kind, State
 from photocast.jobs.stage_history import StageHistory
 from photocast.jobs.store import JobStore
+from photocast.telling import job_id
+from photocast.worker.gpu import GpuPeak, wait_for_room
 from photocast.worker.keeper import LeaseKeeper
 from photocast.worker.materialise import collect, fetch_inputs, look_into
 from photocast.worker.meter import GUESSES
@@ -47,6 +49,10 @@ class WorkerConfig:
     """How long a worker may be silent before its job is given to another."""
     memory_bytes: int | None = None
     """What a job's processes may take up together; None sets no limit."""
+    gpu_bytes: int | None = None
+    """GPU memory to wait for before a job begins; None does not wait."""
+    gpu_wait_seconds: float = 600.0
+    """How long to wait for it."""
     grace_seconds: float = 20.0
     """Between asking a job to stop and killing it."""
     keep_seconds: float = 30 * 86400.0
@@ -80,6 +86,7 @@ class Supervisor:
         Returns:
             The job as it ended; ``None`` if it was taken away and nothing was written.
         """
+        job_id.set(job.id)
         folder = self._config.work / job.id
         _log.info("job started", extra={"event": "job.started", "job": job.id})
         attempt = _Attempt(self._table, job, self._config, self.stopping)
@@ -88,6 +95,7 @@ class Supervisor:
             ended = attempt.write(lambda: self._table.finish(job, outcome)) if outcome else None
         finally:
             attempt.keeper.stop()
+            job_id.set("")
         if ended is None:
             _log.warning("job lost", extra={"event": "job.lost", "job": job.id})
             return None
@@ -109,7 +117,7 @@ class Supervisor:
             if (problem := look_into(job, given, capture)) is not None:
                 return Outcome(state=State.FAILED, error=problem)
             self._describe(job, folder)
-            ending = attempt.watch(JobProcess(folder))
+            ending = attempt.wait_for_gpu() or attempt.watch(JobProcess(folder))
             if ending is None:
                 return None
             made = ending.outcome(job)
@@ -127,7 +135,7 @@ class Supervisor:
         if made.state is State.SUCCEEDED:
             self._history.add(_profile(job), ending.seconds)
         expires = time.time() + self._config.keep_seconds if self._config.keep_seconds else None
-        return replace(made, expires_at=expires)
+        return replace(made, expires_at=expires, facts=ending.facts)
 
     def _describe(self, job: Job, folder: Path) -> None:
         """Write what the process needs to know."""
@@ -153,6 +161,12 @@ class _Ending:
     reason: str = ""
     """Why the supervisor ended it: ``cancel``, ``deadline``, ``memory`` or ``shutdown``."""
     code: int | None = None
+    gpu_peak: int | None = None
+    """Most GPU memory that the job's processes held [bytes]."""
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {} if self.gpu_peak is None else {"gpu_peak_bytes": self.gpu_peak}
 
     @property
     def seconds(self) -> dict[str, float]:
@@ -207,13 +221,31 @@ class _Attempt:
         """Show what is going on, if the database lets us."""
         self._report({**self._shown, **progress}, [])
 
+    def wait_for_gpu(self) -> _Ending | None:
+        """Wait until the GPU has room; how the attempt ends, if it ends here."""
+        needed = self._config.gpu_bytes
+        if needed is None or self._job.kind is not Kind.RECONSTRUCT:
+            return None
+        room = wait_for_room(
+            needed,
+            self._config.gpu_wait_seconds,
+            say=lambda message: self.say({"stage": "wait", "message": message}),
+            stopped=lambda: bool(self._told_to_stop()) or self.keeper.lost.is_set(),
+        )
+        if not room:
+            return _Ending(error=_busy(needed, self._config.gpu_wait_seconds))
+        reason = self._told_to_stop()
+        return _Ending(reason=reason) if reason else None
+
     def watch(self, process: JobProcess) -> _Ending | None:
         """Listen to the process until it has ended; ``None`` if the job was taken away."""
         self._process, ending, asked = process, _Ending(), 0.0
+        peak = GpuPeak()
         deadline = time.monotonic() + self._job.max_seconds
         try:
             while not process.ended and not self.keeper.lost.is_set():
                 self._listen(process, ending)
+                peak.look(process.pid)
                 if not ending.reason:
                     ending.reason = self._reason_to_stop(process, deadline)
                     asked = time.monotonic()
@@ -221,7 +253,7 @@ class _Attempt:
                         process.ask_to_stop()
                 if ending.reason and time.monotonic() - asked > self._grace(ending.reason):
                     process.kill()
-            ending.code = process.code
+            ending.code, ending.gpu_peak = process.code, peak.bytes
         finally:
             process.close()
             self._process = None
@@ -264,16 +296,19 @@ class _Attempt:
             _log.warning("progress not written: %s", error, extra={"event": "job.delayed"})
 
     def _reason_to_stop(self, process: JobProcess, deadline: float) -> str:
-        if self.keeper.cancel.is_set():
-            return "cancel"
-        if self._stopping.is_set():
-            return "shutdown"
+        if told := self._told_to_stop():
+            return told
         if time.monotonic() > deadline:
             return "deadline"
         most = self._config.memory_bytes
         if most is not None and group_memory(process.pid) > most:
             return "memory"
         return ""
+
+    def _told_to_stop(self) -> str:
+        if self.keeper.cancel.is_set():
+            return "cancel"
+        return "shutdown" if self._stopping.is_set() else ""
 
     def _grace(self, reason: str) -> float:
         return 0.0 if reason == "memory" else self._config.grace_seconds
@@ -293,6 +328,14 @@ def _profile(job: Job) -> str:
     """Jobs of a profile take their stages in like proportions."""
     options = job.options
     return f"{job.kind.value}/{options.get('engine', 'optimize')}/{options.get('preset', '')}"
+
+
+def _busy(needed: int, seconds: float) -> dict[str, Any]:
+    detail = (
+        f"Other processes held the GPU for {seconds:g} s; the job waits for {needed / 1e9:.1f} GB. "
+        "Try again later, or end what else runs on it."
+    )
+    return _error("gpu.busy", detail, retryable=True)
 
 
 def _smaller(job: Job) -> Outcome:
