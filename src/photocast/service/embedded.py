@@ -125,9 +125,12 @@ class _Slot:
         command = [sys.executable, "-m", "photocast", "worker", "--name", self.name]
         with self._lock:
             self._close_pipe()
-            self._process = subprocess.Popen(
-                [*command, "--bell", *self._arguments], stdin=subprocess.PIPE, close_fds=True
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [*command, "--bell", *self._arguments], stdin=subprocess.PIPE, close_fds=True
+                )
+            except OSError as error:  # no memory or no process left at this moment
+                _log.warning("no worker: %s", error, extra={"event": "worker.delayed"})
 
     def ring(self) -> bool:
         with self._lock:
