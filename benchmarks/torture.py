@@ -266,12 +266,17 @@ class Torture:
 
     # The jobs
 
-    def submit(self) -> None:
+    def submit(self) -> bool:
         number = len(self.wanted)
         text = f"photo {self.args.seed} {number}".encode()
         sha256 = hashlib.sha256(text).hexdigest()
         fails = self.chance.choices([None, "input", "crash"], [20, 1, 1])[0]
-        fake = {"seconds": self.chance.uniform(0.3, 3.0), "fails": fails}
+        # Some last longer than a lease, so that a frozen worker's job is taken while it runs.
+        long = self.chance.random() < 0.1
+        seconds = (
+            self.chance.uniform(1, 2) * self.args.lease if long else self.chance.uniform(0.3, 3)
+        )
+        fake = {"seconds": seconds, "fails": fails}
         key = f"inputs/torture/{sha256}"
         given = Input(role="images", name=f"{number}.jpg", key=key, sha256=sha256, size=len(text))
         new = NewJob(
@@ -281,6 +286,8 @@ class Torture:
             self.files.put(key, io.BytesIO(text))
             job = self.store.create(new, [given])
             self.wanted[job.id] = {"fails": fails, "sha256": sha256, "name": given.name}
+            return True
+        return False
 
     def cancel(self) -> None:
         name = self.chance.choice(sorted(self.wanted))
@@ -301,8 +308,9 @@ class Torture:
         while (spent := time.monotonic() - began) < self.args.seconds or (
             len(self.wanted) < self.args.jobs
         ):
-            while len(self.wanted) < min(self.args.jobs, 1 + spent * rate):
-                self.submit()
+            for _ in range(int(min(self.args.jobs, 1 + spent * rate)) - len(self.wanted)):
+                if not self.submit():
+                    break  # whoever holds the database may need our help to go on
             if self.chance.random() < self.args.jobs / 20 / (self.args.seconds / self.args.pause):
                 self.cancel()
             name = self.chance.choices(names, weights)[0]
