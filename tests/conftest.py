@@ -2,10 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """What every test may ask for: devices, the larger captures, one thread of torch."""
 
+import importlib.util
 import os
-from collections.abc import Callable
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +19,8 @@ import torch
 from photocast.data import Camera, Light, Material, Mesh, Photo
 from photocast.stages.render import draw, drawable
 
+S3_SERVER = Path(__file__).parents[1] / "scripts" / "s3-server"
+S3_BUCKET = "photocast-tests"
 DATA = Path(os.environ.get("PHOTOCAST_DATA", Path(__file__).parents[1] / ".." / "shared" / "data"))
 
 
@@ -170,3 +177,64 @@ def uneven_light() -> Light:
     lamp = np.exp(6 * (way @ [0.48, 0.6, 0.64] - 1))[..., None] * [5.0, 4.6, 4.0]
     sky = 0.35 + 0.1 * way[..., 2:] * [0.0, 0.5, 1.0]
     return Light((lamp + sky).astype(np.float32))
+
+
+@pytest.fixture(scope="session")
+def servers() -> ModuleType:
+    """The script ``benchmarks/servers.py``, which starts Redis and PostgreSQL."""
+    path = Path(__file__).parents[1] / "benchmarks" / "servers.py"
+    spec = importlib.util.spec_from_file_location("photocast_script_servers", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def postgres(servers: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A server of PostgreSQL for all tests."""
+    if servers.postgres_program("initdb") is None:
+        pytest.skip("no PostgreSQL: sh scripts/get-services.sh")
+    with servers.Postgres(tmp_path_factory.mktemp("postgres")) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_url(postgres: Any) -> str:
+    """The database of that server, emptied."""
+    from sqlalchemy import create_engine, text
+
+    admin = create_engine(postgres.url.replace("postgresql", "postgresql+pg8000"))
+    with admin.begin() as connection:
+        connection.execute(text("DROP SCHEMA public CASCADE"))
+        connection.execute(text("CREATE SCHEMA public"))
+    admin.dispose()
+    return str(postgres.url)
+
+
+@pytest.fixture(scope="session")
+def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of an empty bucket; the environment holds the keys to it."""
+    from boto3.session import Session
+
+    python = S3_SERVER / "venv" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("no S3 server: sh scripts/get-s3-server.sh")
+    command = [str(python), str(S3_SERVER / "serve.py"), str(tmp_path_factory.mktemp("s3"))]
+    with (
+        subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
+        ) as server,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        endpoint = server.stdout.readline().strip()
+        assert endpoint, "the S3 server did not start; its reason is above"
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        patch.setenv("AWS_CONFIG_FILE", os.devnull)
+        patch.setenv("AWS_ACCESS_KEY_ID", "test:tester")
+        patch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+        Session().client("s3", endpoint_url=endpoint).create_bucket(Bucket=S3_BUCKET)
+        yield f"s3://{S3_BUCKET}/all?endpoint={endpoint}"
+        server.stdin.close()

@@ -10,6 +10,9 @@ import typer
 from photocast.errors import UserError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from photocast.jobs.doorbell import Doorbell
     from photocast.service.context import Context
     from photocast.service.embedded import EmbeddedWorkers
     from photocast.settings import Settings
@@ -28,7 +31,7 @@ def serve(
     ] = None,
     workers: Annotated[
         int | None,
-        typer.Option(help="Workers to start; one per GPU.", show_default="1"),
+        typer.Option(help="Workers to start, one per GPU.", show_default="1; with a broker, 0"),
     ] = None,
     fake_engine: Annotated[
         bool | None, typer.Option("--fake-engine", help="Offer an engine that pretends.")
@@ -53,10 +56,7 @@ def serve(
     configure_logging(settings.log_format)
     _check_public(settings)
 
-    def bell(context: "Context") -> "EmbeddedWorkers":
-        return _embedded(settings, context)
-
-    app = create_app(settings, bell if settings.workers and not settings.broker else None)
+    app = create_app(settings, _bell(settings))
     uvicorn.run(
         app,
         host=settings.host,
@@ -66,6 +66,32 @@ def serve(
         server_header=False,
         timeout_graceful_shutdown=5,
     )
+
+
+def _bell(settings: "Settings") -> "Callable[[Context], Doorbell] | None":
+    """What rings for workers: Celery's, those of this process, or both.
+
+    With a broker, workers are started here only if somebody says how many.
+    """
+    asked = "workers" in settings.model_fields_set or not settings.broker
+
+    def made(context: "Context") -> "Doorbell":
+        bells: list[Doorbell] = []
+        if settings.broker:
+            bells.append(_celery(settings))
+        if settings.workers and asked:
+            bells.append(_embedded(settings, context))
+        return bells[0] if len(bells) == 1 else Carillon(bells)
+
+    from photocast.jobs.doorbell import Carillon
+
+    return made if settings.broker or settings.workers else None
+
+
+def _celery(settings: "Settings") -> "Doorbell":
+    from photocast.jobs.celery_bell import CeleryBell
+
+    return CeleryBell(settings.broker, longest=settings.max_job_seconds)
 
 
 def _embedded(settings: "Settings", context: "Context") -> "EmbeddedWorkers":

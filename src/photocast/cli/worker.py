@@ -3,9 +3,13 @@
 """``photocast worker``: take jobs from the database and run them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from photocast.settings import Settings
+    from photocast.worker.supervise import WorkerConfig
 
 __all__ = ["worker"]
 
@@ -17,6 +21,9 @@ def worker(
     name: Annotated[str, typer.Option(help="Of this worker.", show_default="a new one")] = "",
     bell: Annotated[
         bool, typer.Option("--bell", help="Hear bells on the standard input; end when it ends.")
+    ] = False,
+    celery: Annotated[
+        bool, typer.Option("--celery", help="Hear bells from Redis (PHOTOCAST_BROKER).")
     ] = False,
 ) -> None:
     """Run jobs of a service, one at a time, until told to stop.
@@ -45,6 +52,8 @@ def worker(
         keep_seconds=settings.keep_artifacts_seconds,
         max_losses=settings.max_losses,
     )
+    if celery:
+        return _with_celery(settings, config, name or worker_name())
     run_worker(
         open_database(settings.database_url),
         open_files(settings.files_url),
@@ -53,4 +62,25 @@ def worker(
         poll=settings.poll_seconds,
         waiter=PipeBell if bell else NoBell,
         prepare=stop_on_signals,
+    )
+
+
+def _with_celery(settings: "Settings", config: "WorkerConfig", name: str) -> None:
+    from photocast.errors import ConfigError
+    from photocast.jobs.database import open_database
+    from photocast.jobs.files import open_files
+    from photocast.worker.celery_app import run_celery_worker
+
+    if not settings.broker:
+        raise ConfigError(
+            "--celery needs the URL of Redis. Set PHOTOCAST_BROKER=redis://host:6379/0, or leave "
+            "--celery out: workers then look into the database by themselves.",
+            code="worker.no_broker",
+        )
+    run_celery_worker(
+        settings.broker,
+        lambda: (open_database(settings.database_url), open_files(settings.files_url)),
+        config,
+        name=name,
+        longest=settings.max_job_seconds,
     )

@@ -4,7 +4,8 @@
 
 SQLite: write-ahead log, so readers never wait; a writer takes the lock when its transaction begins
 (``BEGIN IMMEDIATE``), because a lock asked for later can be refused; every commit is synced, so
-what was answered is there after a power cut. PostgreSQL: its own rules, read committed.
+what was answered is there after a power cut. PostgreSQL: its own rules, read committed; nothing
+waits for ever, neither for a server that hangs nor for the locks of a client that does.
 """
 
 from collections.abc import Iterator
@@ -12,8 +13,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, make_url, select
-from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError
+from sqlalchemy import (
+    Connection,
+    Engine,
+    create_engine,
+    event,
+    func,
+    insert,
+    inspect,
+    make_url,
+    select,
+)
+from sqlalchemy.exc import ArgumentError, OperationalError
+from sqlalchemy.exc import TimeoutError as NoConnection
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from photocast.errors import ConfigError, PhotocastError
@@ -23,6 +35,8 @@ __all__ = ["Database", "DatabaseDown", "open_database"]
 
 _BUSY_MS = 5000
 _POOL, _OVERFLOW = 8, 56  # more than a process has threads that ask, so that none waits
+_WAIT_S = 10.0
+_TABLES_LOCK = 0x70686F746F  # only a number that others do not take
 
 
 class DatabaseDown(PhotocastError):
@@ -83,8 +97,11 @@ def open_database(url: str) -> Database:
         DatabaseDown: It does not answer.
     """
     database = Database(_engine(url))
-    with _told():
+    try:
         _make_tables(database)
+    except PhotocastError:
+        database.close()
+        raise
     return database
 
 
@@ -98,12 +115,9 @@ def _engine(url: str) -> Engine:
             code="database.url",
         ) from None
     if parsed.get_backend_name() == "postgresql":
-        return create_engine(
-            parsed.set(drivername="postgresql+pg8000"),
-            pool_size=_POOL,
-            max_overflow=_OVERFLOW,
-            pool_pre_ping=True,
-        )
+        from photocast.jobs.postgres import postgres_engine
+
+        return postgres_engine(parsed, _POOL, _OVERFLOW)
     if parsed.get_backend_name() != "sqlite" or not parsed.database:
         raise ConfigError(
             f"The database is {parsed.get_backend_name()!r}; it must be a SQLite file or "
@@ -115,6 +129,7 @@ def _engine(url: str) -> Engine:
         parsed,
         pool_size=_POOL,
         max_overflow=_OVERFLOW,
+        pool_timeout=_WAIT_S,
         connect_args={"check_same_thread": False, "timeout": _BUSY_MS / 1000},
     )
     event.listen(engine, "connect", _sqlite_connected)
@@ -142,15 +157,15 @@ def _sqlite_begins(connection: Connection) -> None:
 
 
 def _make_tables(database: Database) -> None:
-    try:
+    found = _version(database)
+    if found is None:
         with database.write() as connection:
+            if not database.is_sqlite:  # several processes may start at this moment
+                connection.execute(select(func.pg_advisory_xact_lock(_TABLES_LOCK)))
             metadata.create_all(connection)
             found = connection.execute(select(schema.c.version)).scalar()
             if found is None:
                 connection.execute(insert(schema).values(version=SCHEMA_VERSION))
-    except (IntegrityError, ProgrammingError):  # another process makes them at this moment
-        with database.read() as connection:
-            found = connection.execute(select(schema.c.version)).scalar()
     if found not in (None, SCHEMA_VERSION):
         raise ConfigError(
             f"The database has tables of version {found}; this Photocast needs {SCHEMA_VERSION}. "
@@ -159,14 +174,28 @@ def _make_tables(database: Database) -> None:
         )
 
 
+def _version(database: Database) -> int | None:
+    """Of the tables that are there; asked without the lock that writers wait for."""
+    with database.read() as connection:
+        if not inspect(connection).has_table(schema.name):
+            return None
+        found: int | None = connection.execute(select(schema.c.version)).scalar()
+    return found
+
+
 @contextmanager
 def _told() -> Iterator[None]:
     try:
         yield
-    except OperationalError as error:
+    except (OperationalError, NoConnection) as error:
         raise DatabaseDown(error) from error
 
 
 def _short(error: Exception) -> str:
     cause = getattr(error, "orig", None) or error
-    return str(cause).strip().partition("\n")[0][:120]
+    facts = cause.args[0] if cause.args else ""
+    return (
+        str(facts.get("M", "") if isinstance(facts, dict) else cause)
+        .strip()
+        .partition("\n")[0][:120]
+    )

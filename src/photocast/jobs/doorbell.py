@@ -6,9 +6,10 @@ A bell may be lost, late, or rung twice; it carries the name of a job and nothin
 """
 
 import logging
+from collections.abc import Sequence
 from typing import Protocol
 
-__all__ = ["Doorbell", "SilentBell"]
+__all__ = ["Carillon", "Doorbell", "SilentBell"]
 
 _log = logging.getLogger(__name__)
 
@@ -39,3 +40,23 @@ class SilentBell:
 
     def close(self) -> None:
         """Do nothing."""
+
+
+class Carillon:
+    """Several bells at once."""
+
+    def __init__(self, bells: Sequence[Doorbell]) -> None:
+        self._bells = bells
+
+    def ring(self, job_id: str) -> bool:
+        """Ring all; false if none was heard."""
+        return any([bell.ring(job_id) for bell in self._bells])
+
+    def problem(self) -> str | None:
+        """The first there is."""
+        return next((text for bell in self._bells if (text := bell.problem())), None)
+
+    def close(self) -> None:
+        """Close all."""
+        for bell in self._bells:
+            bell.close()

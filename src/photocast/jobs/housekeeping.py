@@ -134,8 +134,9 @@ class Housekeeper:
             _, job_id, attempt, *_ = key.split("/")
             if job is None or job.id != job_id:
                 job, kept = self._job_and_files(job_id)
-            running = job is not None and job.state is State.RUNNING
-            if key in kept or (job is not None and running and attempt == str(job.attempt)):
+            # the job may have been taken again since it was read
+            may_run = job is not None and job.state not in FINAL and int(attempt) >= job.attempt
+            if key in kept or may_run:
                 continue
             self.files.delete(key)
 

@@ -141,7 +141,7 @@ class LeaseTable:
         )
         back = Outcome(state=State.QUEUED, lost=True)
         with self._database.write() as connection:
-            held = [job_of(row) for row in connection.execute(query)]
+            held = [job_of(row) for row in connection.execute(query.order_by(jobs.c.id))]
             ended = [self._end(connection, job, back, "worker", _mine(job)) for job in held]
         return [job for job in ended if job is not None]
 
@@ -240,7 +240,8 @@ def _waiting() -> Any:
 
 
 def _oldest() -> Any:
-    return _waiting().limit(1)
+    # Another worker takes what is locked at this moment. SQLite has one writer and no such clause.
+    return _waiting().limit(1).with_for_update(skip_locked=True)
 
 
 def _crashed(losses: int) -> dict[str, Any]:

@@ -39,6 +39,7 @@ __all__ = ["JobStore", "Standing", "Usage"]
 
 _jobs, _inputs, _events = tables.jobs, tables.inputs, tables.events
 _QUEUED = "waiting for a worker"
+_AT_ONCE = 500  # names in a query
 # built once: building a query costs more than running it
 _earlier = _jobs.alias("earlier")
 _place = (
@@ -205,6 +206,16 @@ class JobStore:
         query = select(_jobs.c.id, _jobs.c.version).where(_jobs.c.id.in_(job_ids))
         with self.database.read() as connection:
             return {row.id: row.version for row in connection.execute(query)}
+
+    def open_of(self, job_ids: Sequence[str]) -> set[str]:
+        """Those of several jobs that have not ended."""
+        states, found = [state.value for state in OPEN], set()
+        with self.database.read() as connection:
+            for first in range(0, len(job_ids), _AT_ONCE):
+                part = _jobs.c.id.in_(job_ids[first : first + _AT_ONCE])
+                query = select(_jobs.c.id).where(part, _jobs.c.state.in_(states))
+                found |= set(connection.execute(query).scalars())
+        return found
 
     def standing(self, job_id: str) -> Standing | None:
         """How one job stands, whoever owns it."""

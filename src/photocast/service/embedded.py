@@ -135,12 +135,15 @@ class _Slot:
         own = {} if self._gpu is None else {"CUDA_VISIBLE_DEVICES": self._gpu}
         with self._lock:
             self._close_pipe()
-            self._process = subprocess.Popen(
-                [*command, "--bell", *self._arguments],
-                stdin=subprocess.PIPE,
-                close_fds=True,
-                env={**os.environ, **own},
-            )
+            try:
+                self._process = subprocess.Popen(
+                    [*command, "--bell", *self._arguments],
+                    stdin=subprocess.PIPE,
+                    close_fds=True,
+                    env={**os.environ, **own},
+                )
+            except OSError as error:  # no memory or no process left at this moment
+                _log.warning("no worker: %s", error, extra={"event": "worker.delayed"})
 
     def ring(self) -> bool:
         with self._lock:

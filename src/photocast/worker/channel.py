@@ -10,6 +10,7 @@ its whole group: somebody else may have the job by then.
 
 import ctypes
 import json
+import math
 import os
 import select
 import signal
@@ -41,23 +42,40 @@ class Channel:
             self._file.write(line)
 
 
-def die_with_supervisor(patience: float, descriptor: int = 0) -> None:
+def die_with_supervisor(patience: float, renewed: float, descriptor: int = 0) -> None:
     """Make sure that this process never outlives its supervisor or its lease.
+
+    Nothing is begun if either is over already: starting an interpreter takes a while.
 
     Args:
         patience: Seconds without a renewal after which the job is somebody else's.
+        renewed: When the last renewal began that this process was not told of.
         descriptor: The pipe from the supervisor.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PDEATHSIG, signal.SIGKILL)  # at once, and without our help
+    renewed = _latest(descriptor, renewed)
+    if time.monotonic() > renewed + patience:
+        _kill_group()
     thread = threading.Thread(
-        target=_watch, args=(descriptor, patience, _kill_group), daemon=True, name="photocast-lease"
+        target=_watch,
+        args=(descriptor, patience, _kill_group, renewed),
+        daemon=True,
+        name="photocast-lease",
     )
     thread.start()
 
 
-def _watch(descriptor: int, patience: float, end: Callable[[], None]) -> None:
-    last = time.monotonic()
+def _latest(descriptor: int, renewed: float) -> float:
+    """The last of the renewals that wait in the pipe; long ago if the pipe has ended."""
+    while select.select([descriptor], [], [], 0)[0]:
+        if not (renewals := os.read(descriptor, 512 * RENEWAL.size)):
+            return -math.inf
+        (renewed,) = RENEWAL.unpack(renewals[-RENEWAL.size :])
+    return renewed
+
+
+def _watch(descriptor: int, patience: float, end: Callable[[], None], last: float) -> None:
     while (left := last + patience - time.monotonic()) > 0:
         if not select.select([descriptor], [], [], left)[0]:
             continue

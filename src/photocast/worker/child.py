@@ -75,7 +75,7 @@ def main(folder: Path) -> int:
     channel = Channel(os.dup(1))
     os.dup2(2, 1)  # whatever prints must not disturb the messages
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
-    die_with_supervisor(job["patience"])
+    die_with_supervisor(job["patience"], job["renewed"])
     reports = _Reports(channel, Meter(job["weights"]))
     signal.signal(signal.SIGTERM, reports.stop)
     try:

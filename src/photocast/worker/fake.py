@@ -6,6 +6,7 @@ It lets every state, error and page of the service be tried in seconds and witho
 service that was started with ``fake_engine`` offers it.
 """
 
+import fcntl
 import hashlib
 import itertools
 import json
@@ -13,7 +14,7 @@ import os
 import signal
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,8 +24,10 @@ from photocast.errors import CaptureError, PhotocastError
 from photocast.formats.meshes import save_mesh
 from photocast.progress import Progress
 
-__all__ = ["run_fake"]
+__all__ = ["WITNESS", "run_fake"]
 
+WITNESS = "PHOTOCAST_FAKE_WITNESS"
+"""Names a folder in which every run is written down, for tests that no job runs twice at once."""
 _STEPS = 40
 
 
@@ -43,6 +46,7 @@ def run_fake(
     Returns:
         What the result is: ``verdict`` and ``warnings``.
     """
+    lock = _testify(capture.parent.name)
     seconds, fails = float(options.get("seconds", 2.0)), options.get("fails")
     at = int(_STEPS * float(options.get("at", 0.5)))
     for step in range(_STEPS):
@@ -57,7 +61,27 @@ def run_fake(
     verdict = "fail" if fails == "poor" else "pass"
     report = {"verdict": verdict, "checks": [], "warnings": [], "run": {"inputs": hashes}}
     (out / "report.json").write_text(json.dumps(report), encoding="utf-8")
+    del lock
     return {"verdict": verdict, "warnings": []}
+
+
+def _testify(job: str) -> BinaryIO | None:
+    """Write down that a job runs here, and whether it runs elsewhere too.
+
+    Returns:
+        A lock that the kernel gives back when this process ends, however it does.
+    """
+    if (folder := os.environ.get(WITNESS)) is None:
+        return None
+    lock = (Path(folder) / f"{job}.lock").open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        alone = "alone"
+    except BlockingIOError:
+        alone = "twice"
+    with (Path(folder) / "runs").open("ab") as runs:
+        runs.write(f"{job} {os.getpid()} {time.monotonic()} {alone}\n".encode())
+    return lock
 
 
 def _fail(how: str | None) -> None:

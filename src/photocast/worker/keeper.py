@@ -28,6 +28,7 @@ class LeaseKeeper:
         every: float,
         patience: float,
         poll: float,
+        since: float,
         renewed: Callable[[float], None],
     ) -> None:
         """Start beating.
@@ -38,11 +39,14 @@ class LeaseKeeper:
             every: Seconds between beats.
             patience: Seconds without a beat that came through, after which the job counts as lost.
             poll: Seconds between looks at the wish to cancel.
+            since: When the claim began, by the monotonic clock; it was the first beat.
             renewed: Told when each beat that came through began, by the monotonic clock.
         """
         self._table, self._job = table, job
         self._every, self._patience, self._poll = every, patience, poll
         self._renewed = renewed
+        self.last = since
+        """When the last beat that came through began."""
         self._over = threading.Event()
         self.lost = threading.Event()
         """The job is, or may soon be, somebody else's."""
@@ -58,8 +62,7 @@ class LeaseKeeper:
 
     def _run(self) -> None:
         job_id.set(self._job.id)
-        last = time.monotonic()  # the claim was the first beat
-        due = last
+        due = self.last
         while not self._over.is_set() and not self.lost.is_set():
             now = time.monotonic()
             try:
@@ -73,8 +76,8 @@ class LeaseKeeper:
                 elif wanted:
                     self.cancel.set()
                 if beat and wanted is not None:
-                    last, due = now, now + self._every
+                    self.last, due = now, now + self._every
                     self._renewed(now)
-            if time.monotonic() - last > self._patience:
+            if time.monotonic() - self.last > self._patience:
                 self.lost.set()
             self._over.wait(self._poll)

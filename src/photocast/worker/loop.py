@@ -16,13 +16,16 @@ from photocast.jobs.files import FileStore
 from photocast.jobs.ids import new_id
 from photocast.jobs.lease import LeaseTable
 from photocast.jobs.presence import Presence
+from photocast.jobs.store import JobStore
 from photocast.worker.gpu import device_facts
 from photocast.worker.supervise import Supervisor, WorkerConfig
+from photocast.worker.sweep import sweep_work
 
-__all__ = ["NoBell", "PipeBell", "Waiter", "run_worker", "worker_name"]
+__all__ = ["NoBell", "PipeBell", "Waiter", "be_seen", "run_worker", "worker_name"]
 
 _log = logging.getLogger(__name__)
 _TELL_EVERY = 10.0
+_SWEEP_LEASES = 10  # between looks for folders that nobody needs
 
 
 class Waiter(Protocol):
@@ -99,11 +102,10 @@ def run_worker(
     supervisor = Supervisor(database, files, config)
     prepare(supervisor)
     bell = waiter(supervisor.stopping)
-    table, presence = LeaseTable(database, max_losses=config.max_losses), Presence(database)
-    threading.Thread(
-        target=_show, args=(presence, name, supervisor.stopping), daemon=True, name="photocast-seen"
-    ).start()
+    table = LeaseTable(database, max_losses=config.max_losses)
+    seen = be_seen(database, config, name, supervisor.stopping)
     while not supervisor.stopping.is_set():
+        began = time.monotonic()
         try:
             job = table.claim(name)
         except DatabaseDown as error:
@@ -111,19 +113,36 @@ def run_worker(
             supervisor.stopping.wait(poll)
             continue
         if job is not None:
-            supervisor.run(job)
+            supervisor.run(job, began)
         elif not bell.wait(poll):
             break
-    _forget(presence, name)
+    supervisor.stopping.set()
+    seen.join()
 
 
-def _show(presence: Presence, name: str, stopping: threading.Event) -> None:
+def be_seen(
+    database: Database, config: WorkerConfig, name: str, stopping: threading.Event
+) -> threading.Thread:
+    """Start telling that a worker lives, and clearing up after jobs, until it stops."""
+    thread = threading.Thread(
+        target=_show, args=(database, config, name, stopping), daemon=True, name="photocast-seen"
+    )
+    thread.start()
+    return thread
+
+
+def _show(database: Database, config: WorkerConfig, name: str, stopping: threading.Event) -> None:
+    presence, jobs, swept = Presence(database), JobStore(database), time.monotonic()
     while not stopping.is_set():
         try:
             presence.tell(name, _facts())
+            if time.monotonic() - swept > _SWEEP_LEASES * config.lease_seconds:
+                swept = time.monotonic()
+                sweep_work(config.work, jobs)
         except DatabaseDown as error:
             _log.warning("cannot be seen: %s", error, extra={"event": "worker.delayed"})
         stopping.wait(_TELL_EVERY)
+    _forget(presence, name)
 
 
 def _forget(presence: Presence, name: str) -> None:

@@ -22,7 +22,16 @@ _READ = 1 << 16
 _LONGEST_LINE = 1 << 20
 _TAIL = 50  # lines of its other output that are kept
 _PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "LD_LIBRARY_PATH")
-_PASSED_PREFIXES = ("CUDA_", "NVIDIA_", "LC_", "XDG_", "OMP_", "PYTORCH_", "WARP_")
+_PASSED_PREFIXES = (
+    "CUDA_",
+    "NVIDIA_",
+    "LC_",
+    "XDG_",
+    "OMP_",
+    "PYTORCH_",
+    "WARP_",
+    "PHOTOCAST_FAKE_",
+)
 
 
 class JobProcess:

@@ -15,14 +15,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from photocast.config import MAX_SIZES
-from photocast.errors import PhotocastError
+from photocast.errors import PhotocastError, StorageError
 from photocast.jobs.database import Database, DatabaseDown
 from photocast.jobs.files import FileStore
 from photocast.jobs.lease import LeaseTable, Outcome
-from photocast.jobs.record import Job, Kind, State
+from photocast.jobs.record import Input, Job, Kind, State
 from photocast.jobs.stage_history import StageHistory
 from photocast.jobs.store import JobStore
 from photocast.telling import job_id
@@ -34,8 +34,11 @@ from photocast.worker.process import JobProcess, group_memory
 
 __all__ = ["Supervisor", "WorkerConfig"]
 
+T = TypeVar("T")
 _log = logging.getLogger(__name__)
 _TICK = 0.25
+_PASSING = ("storage.unavailable", "storage.full")
+_STORE_PAUSES = (1.0, 5.0, 15.0, 60.0)  # hours of work should not be lost to a store's restart
 _SMALLER = 0.5  # of the longest side, after the device had no memory
 
 
@@ -80,8 +83,12 @@ class Supervisor:
         self.stopping = threading.Event()
         """Set when the worker should end: its job is stopped and given back."""
 
-    def run(self, job: Job) -> Job | None:
+    def run(self, job: Job, since: float | None = None) -> Job | None:
         """Run a job that was claimed.
+
+        Args:
+            job: As it was claimed.
+            since: When the claim began, by the monotonic clock; just now, by default.
 
         Returns:
             The job as it ended; ``None`` if it was taken away and nothing was written.
@@ -89,10 +96,11 @@ class Supervisor:
         job_id.set(job.id)
         folder = self._config.work / job.id
         _log.info("job started", extra={"event": "job.started", "job": job.id})
-        attempt = _Attempt(self._table, job, self._config, self.stopping)
+        since = time.monotonic() if since is None else since
+        attempt = _Attempt(self._table, job, self._config, self.stopping, since)
         try:
             outcome = self._outcome(job, folder, attempt)
-            ended = attempt.write(lambda: self._table.finish(job, outcome)) if outcome else None
+            ended = attempt.insist(lambda: self._table.finish(job, outcome)) if outcome else None
         finally:
             attempt.keeper.stop()
             job_id.set("")
@@ -110,13 +118,12 @@ class Supervisor:
         """How the attempt went; ``None`` if the job is no longer ours."""
         try:
             attempt.say({"stage": "fetch", "message": "fetching the files"})
-            given, capture = folder / "given", folder / "capture"
-            shutil.rmtree(capture, ignore_errors=True)  # of an earlier attempt
-            fetch_inputs(self._files, self._store.inputs(job.id), given)
-            attempt.say({"stage": "preflight", "message": "looking at the files"})
-            if (problem := look_into(job, given, capture)) is not None:
+            inputs = attempt.insist(lambda: self._store.inputs(job.id))
+            if inputs is None:
+                return None
+            if (problem := self._prepare(job, inputs, folder, attempt)) is not None:
                 return Outcome(state=State.FAILED, error=problem)
-            self._describe(job, folder)
+            self._describe(job, folder, attempt)
             ending = attempt.wait_for_gpu() or attempt.watch(JobProcess(folder))
             if ending is None:
                 return None
@@ -124,29 +131,40 @@ class Supervisor:
             out = folder / "out"
             if made.state in (State.SUCCEEDED, State.FAILED) and out.is_dir():
                 attempt.say({"stage": "store", "message": "storing the result"})
-                made = replace(made, artifacts=collect(self._files, job, out))
-        except DatabaseDown:
-            return None  # the lease runs out and somebody else takes the job
+                stored = attempt.outlast(lambda: collect(self._files, job, out))
+                made = replace(made, artifacts=stored)
         except PhotocastError as error:
             return Outcome(state=State.FAILED, error=_error(error.code, str(error)))
         except OSError as error:
             reason = f"The worker's disk refused: {error.strerror}."
             return Outcome(state=State.FAILED, error=_error("system.io", reason))
         if made.state is State.SUCCEEDED:
-            self._history.add(_profile(job), ending.seconds)
+            attempt.insist(lambda: self._history.add(_profile(job), ending.seconds))
         expires = time.time() + self._config.keep_seconds if self._config.keep_seconds else None
         return replace(made, expires_at=expires, facts=ending.facts)
 
-    def _describe(self, job: Job, folder: Path) -> None:
+    def _prepare(
+        self, job: Job, inputs: list[Input], folder: Path, attempt: "_Attempt"
+    ) -> dict[str, Any] | None:
+        """Bring the capture; why the job cannot be done, if that shows."""
+        given, capture = folder / "given", folder / "capture"
+        shutil.rmtree(capture, ignore_errors=True)  # of an earlier attempt
+        attempt.outlast(lambda: fetch_inputs(self._files, inputs, given))
+        attempt.say({"stage": "preflight", "message": "looking at the files"})
+        return look_into(job, given, capture)
+
+    def _describe(self, job: Job, folder: Path, attempt: "_Attempt") -> None:
         """Write what the process needs to know."""
         engine = str(job.options.get("engine", "optimize"))
         guess = GUESSES.get(engine, GUESSES["optimize"])
+        weights = attempt.insist(lambda: self._history.weights(_profile(job)))
         description = {
             "kind": job.kind.value,
             "options": job.options,
             "attempt": job.attempt,
             "patience": self._config.patience_seconds,
-            "weights": self._history.weights(_profile(job)) or guess,
+            "renewed": attempt.keeper.last,
+            "weights": weights or guess,
         }
         (folder / "capture").mkdir(parents=True, exist_ok=True)
         (folder / "job.json").write_text(json.dumps(description), encoding="utf-8")
@@ -202,7 +220,12 @@ class _Attempt:
     """A job's lease, its process and what is told about it."""
 
     def __init__(
-        self, table: LeaseTable, job: Job, config: WorkerConfig, stopping: threading.Event
+        self,
+        table: LeaseTable,
+        job: Job,
+        config: WorkerConfig,
+        stopping: threading.Event,
+        since: float,
     ) -> None:
         self._table, self._job, self._config = table, job, config
         self._stopping = stopping
@@ -214,6 +237,7 @@ class _Attempt:
             every=config.beat_seconds,
             patience=config.patience_seconds,
             poll=min(1.0, config.beat_seconds),
+            since=since,
             renewed=self._renew,
         )
 
@@ -264,15 +288,32 @@ class _Attempt:
             )
         return None if self.keeper.lost.is_set() else ending
 
-    def write(self, step: Callable[[], Job | None]) -> Job | None:
-        """Write the end, trying again while the lease holds."""
+    def insist(self, step: Callable[[], T]) -> T | None:
+        """Ask the database, again and again while the lease holds; ``None`` if it did not."""
         while not self.keeper.lost.is_set():
             try:
                 return step()
             except DatabaseDown as error:
-                _log.warning("cannot finish: %s", error, extra={"event": "job.delayed"})
+                _log.warning("cannot go on: %s", error, extra={"event": "job.delayed"})
                 time.sleep(1.0)
         return None
+
+    def outlast(self, step: Callable[[], T]) -> T:
+        """Use the file store, trying again for a while if it is away or full.
+
+        Raises:
+            StorageError: It was so for too long, or something else is wrong.
+        """
+        for pause in _STORE_PAUSES:
+            try:
+                return step()
+            except StorageError as error:
+                if error.code not in _PASSING or self.keeper.lost.is_set():
+                    raise
+                _log.warning("the store refuses: %s", error, extra={"event": "job.delayed"})
+            if self._stopping.wait(pause) or self.keeper.cancel.is_set():
+                break
+        return step()
 
     def _listen(self, process: JobProcess, ending: _Ending) -> None:
         progress, logs = None, []
