@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pydantic import RootModel
+from pydantic import RootModel, ValidationError
 
 from photocast.client.captures import Capture, LocalFile, chosen_files
 from photocast.client.download import saved
@@ -24,6 +24,7 @@ from photocast.client.retry import Retry, asked, read_as
 from photocast.client.steps import Answer, Ask, Item, Pause, Plan, Together
 from photocast.client.upload import AT_ONCE, sent
 from photocast.client.watch import follow, settle
+from photocast.errors import ConfigError
 from photocast.progress import Progress, silent
 from photocast.wire import (
     ArtifactList,
@@ -33,7 +34,6 @@ from photocast.wire import (
     LogPage,
     Options,
     RerunRequest,
-    StateName,
     WebhookRequest,
 )
 
@@ -80,10 +80,10 @@ class Plans:
             ClientError: The service refuses, or does not answer.
         """
         files = chosen_files(capture)
-        request = JobRequest(
-            options=Options.model_validate(options or {}),
-            labels=dict(labels or {}),
-            webhook=WebhookRequest(url=webhook) if isinstance(webhook, str) else webhook,
+        request = _request(
+            options=options or {},
+            labels=labels or {},
+            webhook={"url": webhook} if isinstance(webhook, str) else webhook,
         )
         count = _Count("upload", len(files), progress)
 
@@ -103,7 +103,7 @@ class Plans:
             capture: As for ``submit``.
             options: As for ``submit``.
         """
-        request = JobRequest(options=Options.model_validate(options or {}))
+        request = _request(options=options or {})
         fields = {"request": request.model_dump_json(exclude_none=True)}
         headers, body = form(fields, chosen_files(capture))
         ask = Ask(
@@ -133,13 +133,13 @@ class Plans:
         ask = Ask(method="POST", path="/v1/mesh-reports", headers=headers, body=body)
         return read_as(JobView, (yield from asked(ask, self.retry)))
 
-    def jobs(self, *, state: StateName | Collection[StateName] = ()) -> Plan[None]:
+    def jobs(self, *, state: str | Collection[str] = ()) -> Plan[None]:
         """Iterate over jobs, newest first; pages are asked for as they are needed.
 
         Args:
             state: Only jobs in this state, or in one of these.
         """
-        states: list[str] = [state] if isinstance(state, str) else list(state)
+        states = [state] if isinstance(state, str) else list(state)
         token: str | None = ""
         while token is not None:
             params: dict[str, str | list[str]] = {"state": states} if states else {}
@@ -299,6 +299,20 @@ class Plans:
 
     def _get(self, path: str, **params: str | int) -> Plan[Answer]:
         return asked(Ask(method="GET", path=path, params=params), self.retry)
+
+
+def _request(**fields: Any) -> JobRequest:
+    """A job as it is asked for.
+
+    Raises:
+        ConfigError: There is no such option, label or webhook.
+    """
+    try:
+        return JobRequest.model_validate(fields)
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        where = ".".join(map(str, wrong["loc"]))
+        raise ConfigError(f"{where} = {wrong['input']!r}: {wrong['msg']}.") from None
 
 
 class _Object(RootModel[dict[str, Any]]):
