@@ -8,19 +8,14 @@ from pathlib import Path
 from typing import TypeAlias
 
 from photocast.errors import CaptureError
+from photocast.jobs.names import SUFFIXES
 from photocast.wire import ROLES, Role
 
-__all__ = ["CAPTURE_SUFFIXES", "Capture", "LocalFile", "capture_files", "chosen_files"]
+__all__ = ["Capture", "LocalFile", "capture_files", "chosen_files"]
 
 Capture: TypeAlias = str | Path | Sequence[str | Path] | Mapping[Role, Sequence[str | Path]]
 """A capture folder, a list of photos, or lists of files by role."""
-
-_PHOTOS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp")
-_DEPTHS = (".exr", ".npy", ".pfm", ".bin")
-_CAMERAS = (".json", ".txt", ".npz")
-CAPTURE_SUFFIXES = frozenset((*_PHOTOS, *_DEPTHS, *_CAMERAS))
-"""Files that a capture folder is made of: photos, masks, depth and cameras."""
-
+_KNOWN = SUFFIXES["capture"]
 
 @dataclass(frozen=True, slots=True)
 class LocalFile:
@@ -49,14 +44,14 @@ def capture_files(folder: Path) -> tuple[list[LocalFile], list[Path]]:
         inside = path.relative_to(folder)
         if not path.is_file() or any(part.startswith(".") for part in inside.parts):
             continue
-        if path.suffix.lower() in CAPTURE_SUFFIXES:
+        if path.suffix.lower() in _KNOWN:
             found.append(LocalFile(path, "capture", inside.as_posix()))
         else:
             skipped.append(inside)
     if not found:
         raise CaptureError(
             f"{folder} holds none of the files that a capture is made of "
-            f"({' '.join(sorted(CAPTURE_SUFFIXES))}). Name the folder with the photos.",
+            f"({' '.join(sorted(_KNOWN))}). Name the folder with the photos.",
             code="capture.no_photos",
         )
     return found, skipped

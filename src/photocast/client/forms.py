@@ -5,7 +5,6 @@
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
-from urllib.parse import quote
 
 from photocast.client.captures import LocalFile
 
@@ -26,11 +25,16 @@ def form(
     for name, value in fields.items():
         body += [_head(boundary, f'name="{name}"'), value.encode()]
     for file in files:
-        # Names are written so that no letter of theirs can end the header.
-        about = f"name=\"{file.role}\"; filename*=UTF-8''{quote(file.name, safe='')}"
+        about = f'name="{file.role}"; filename="{_quoted(file.name)}"'
         body += [_head(boundary, about), file.path]
     body.append(f"\r\n--{boundary}--\r\n".encode())
     return {"Content-Type": f"multipart/form-data; boundary={boundary}"}, body
+
+
+def _quoted(name: str) -> str:
+    """A name that cannot end its header, whatever is in it."""
+    shown = name.replace("\\", "\\\\").replace('"', '\\"')
+    return shown.replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _head(boundary: str, about: str) -> bytes:
