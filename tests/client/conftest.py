@@ -1,110 +1,17 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A real service in a process of its own, and a line to it that can be cut."""
+"""A client of a real service, something to send, and a line that can be cut."""
 
 import contextlib
-import os
-import signal
 import socket
-import subprocess
-import sys
 import threading
-import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
-import httpx
 import pytest
 
-import photocast
 from photocast.client import Client, Retry
 
-PATIENT = Retry(count=12, base=0.2, longest=1.0)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-@dataclass
-class Service:
-    """``photocast serve`` with the fake engine."""
-
-    data: Path
-    log: Path
-    settings: dict[str, str] = field(default_factory=dict)
-    port: int = field(default_factory=free_port)
-    process: subprocess.Popen | None = None
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
-
-    @property
-    def environment(self) -> dict[str, str]:
-        given = {"LEASE_SECONDS": "3", "POLL_SECONDS": "0.2", "DISK_RESERVE_BYTES": "0"}
-        named = {f"PHOTOCAST_{name}": text for name, text in {**given, **self.settings}.items()}
-        source = str(Path(photocast.__file__).parents[1])
-        return {**os.environ, "PYTHONPATH": source, **named}
-
-    def start(self) -> "Service":
-        arguments = ["serve", "--data", str(self.data), "--port", str(self.port), "--fake-engine"]
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", "from photocast.cli import main; main()", *arguments],
-                stdout=log,
-                stderr=log,
-                env=self.environment,
-            )
-        end = time.monotonic() + 30
-        while not self._answers():
-            assert self.process.poll() is None, self.log.read_text(encoding="utf-8")
-            assert time.monotonic() < end, "the service did not start within 30 s"
-            time.sleep(0.05)
-        return self
-
-    def kill(self) -> None:
-        """As a power cut would."""
-        self.process.kill()
-        self.process.wait()
-
-    def stop(self) -> None:
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(20)
-        except subprocess.TimeoutExpired:
-            self.kill()
-
-    def _answers(self) -> bool:
-        try:
-            return httpx.get(f"{self.url}/healthz").status_code == 200
-        except httpx.TransportError:
-            return False
-
-
-@pytest.fixture(scope="session")
-def service(tmp_path_factory):
-    """One that all tests share."""
-    folder = tmp_path_factory.mktemp("service")
-    made = Service(folder / "data", folder / "log").start()
-    yield made
-    made.stop()
-
-
-@pytest.fixture
-def own_service(tmp_path):
-    """Makes one that a test may do anything to."""
-    made: list[Service] = []
-
-    def make(**settings: str) -> Service:
-        made.append(Service(tmp_path / "data", tmp_path / "log", settings).start())
-        return made[-1]
-
-    yield make
-    for one in made:
-        one.stop()
+PATIENT = Retry(count=60, base=0.2, longest=1.0)
 
 
 @pytest.fixture
@@ -121,7 +28,7 @@ def capture(tmp_path) -> Path:
     for number in range(3):
         data = f"{folder} {number}".encode() * 1000
         (folder / "images" / f"photo {number} ü.png").write_bytes(data)
-    (folder / "transforms.json").write_text("{}", encoding="utf-8")
+    (folder / "transforms.json").write_text(f'{{"of": "{folder}"}}', encoding="utf-8")
     (folder / "notes.docx").write_bytes(b"notes")
     (folder / ".hidden.png").write_bytes(b"hidden")
     return folder

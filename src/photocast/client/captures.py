@@ -17,6 +17,7 @@ Capture: TypeAlias = str | Path | Sequence[str | Path] | Mapping[Role, Sequence[
 """A capture folder, a list of photos, or lists of files by role."""
 _KNOWN = SUFFIXES["capture"]
 
+
 @dataclass(frozen=True, slots=True)
 class LocalFile:
     """A file to send."""

@@ -56,7 +56,6 @@ class Plans:
         options: Options | Mapping[str, Any] | None = None,
         labels: Mapping[str, str] | None = None,
         webhook: WebhookRequest | str | None = None,
-        key: str | None = None,
         progress: Progress = silent,
     ) -> Plan[JobView]:
         """Send a capture and let it wait for a worker.
@@ -68,8 +67,6 @@ class Plans:
             options: How the job is done; see ``photocast.wire.Options``.
             labels: Anything, for your own use.
             webhook: An address to tell when the job has ended.
-            key: Two calls with the same key and the same files make one job; a new one if not
-                given.
             progress: Told how many files the service has.
 
         Returns:
@@ -90,7 +87,8 @@ class Plans:
         def told(file: LocalFile) -> None:
             count.add(done=1, size=file.path.stat().st_size)
 
-        return (yield from sent(request, files, key or f"submit-{uuid.uuid4()}", self.retry, told))
+        key = f"submit-{uuid.uuid4()}"
+        return (yield from sent(request, files, key, self.retry, told))
 
     def preflight(
         self, capture: Capture, *, options: Options | Mapping[str, Any] | None = None
@@ -125,7 +123,7 @@ class Plans:
         Args:
             mesh: A mesh file.
             profile: Rules to judge by: ``view``, ``print`` or ``simulate``.
-            key: As for ``submit``.
+            key: As for ``rerun``.
         """
         (file,) = chosen_files({"mesh": [mesh]})
         headers, body = form({"profile": profile}, [file])
@@ -199,7 +197,7 @@ class Plans:
             job_id: The job to repeat.
             options: What differs.
             labels: Of the new job; ``None``: those of the other.
-            key: As for ``submit``.
+            key: Two calls with the same key make one job; a new one if not given.
         """
         wanted = RerunRequest(
             options=dict(options or {}), labels=None if labels is None else dict(labels)

@@ -173,8 +173,10 @@ class Client:
                     heard = self._do(step, line, threading.Event())
 
     def _do(self, step: Step, line: "_Line", over: threading.Event) -> Any:
-        if over.is_set() or (isinstance(step, Pause) and over.wait(step.seconds)):
+        if over.wait(step.seconds if isinstance(step, Pause) else 0.0):
             raise Cancelled("Another file could not be had.")
+        if isinstance(step, Pause):
+            return None
         if isinstance(step, Work):
             return step.do()
         if isinstance(step, Together):
