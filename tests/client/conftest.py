@@ -11,7 +11,7 @@ import pytest
 
 from photocast.client import Client, Retry
 
-PATIENT = Retry(count=60, base=0.2, longest=1.0)
+PATIENT = Retry(count=300, base=0.2, longest=1.0)
 
 
 @pytest.fixture

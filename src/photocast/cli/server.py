@@ -88,7 +88,7 @@ def outcome(job: "JobView") -> str:
 def _show(seen: dict[str, Any], progress: "Progress") -> None:
     percent, stage, count = (seen.get(name) for name in ("percent", "stage_index", "stage_count"))
     if percent is not None:
-        numbers = {"stage": stage, "of": count} if stage and count else {}
+        numbers = {"part": stage, "of": count} if stage and count else {}
         progress("job", round(percent), 100, **numbers)
 
 
