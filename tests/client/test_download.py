@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photocast.client.download import place_of, saved
@@ -74,6 +74,7 @@ class World:
         return piece
 
 
+@settings(deadline=None)
 @given(
     data=st.binary(max_size=200),
     cuts=st.lists(st.integers(1, 60), max_size=20),

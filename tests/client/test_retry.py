@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, timezone
 from email.utils import format_datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photocast.client.errors import ClientError, retry_after
@@ -39,6 +39,7 @@ def played(ask: Ask, retry: Retry, answers) -> tuple[object, list[float]]:
         return error, pauses
 
 
+@settings(deadline=None)
 @given(
     tried=st.integers(0, 40),
     count=st.integers(0, 40),

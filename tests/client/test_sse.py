@@ -5,7 +5,7 @@
 import json
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photocast.client.sse import JobEvent, SseParser
@@ -26,6 +26,7 @@ def written(events, ends, comment: str) -> bytes:
     return "".join(line + ends[place % len(ends)] for place, line in enumerate(lines)).encode()
 
 
+@settings(deadline=None)
 @given(
     events=EVENTS, ends=st.lists(LINE_ENDS, min_size=1, max_size=5), comment=WORDS, data=st.data()
 )

@@ -7,7 +7,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from python_multipart.multipart import MultipartParser, parse_options_header
 
@@ -179,6 +179,7 @@ def parsed(kind: str, body: bytes) -> list[tuple[bytes, bytes]]:
     return found
 
 
+@settings(deadline=None)
 @given(name=st.text(st.characters(blacklist_categories=["Cs", "Cc"]), min_size=1), value=st.text())
 def test_a_form_is_read_back_as_it_was_meant(name, value, tmp_path_factory):
     value = value.encode("utf-8", "replace").decode()

@@ -5,7 +5,7 @@
 from datetime import datetime, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from photocast.client.errors import ClientError
@@ -110,6 +110,7 @@ class World:
         return Answer(200, {"etag": '"2"'}, job("succeeded").model_dump_json().encode())
 
 
+@settings(deadline=None)
 @given(count=st.integers(0, 12), cuts=st.lists(st.integers(-1, 300), max_size=2))
 def test_every_event_is_told_once_and_in_order(count, cuts):
     world = World(count, cuts)
