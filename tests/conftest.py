@@ -1,21 +1,26 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
-"""What every test may ask for: devices, the larger captures, one thread of torch."""
+"""What every test may ask for: devices, the larger captures, one thread of torch, a service."""
 
 import importlib.util
 import os
+import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import httpx
 import numpy as np
 import pytest
 import torch
 
+import photocast
 from photocast.data import Camera, Light, Material, Mesh, Photo
 from photocast.stages.render import draw, drawable
 
@@ -238,3 +243,92 @@ def s3_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         Session().client("s3", endpoint_url=endpoint).create_bucket(Bucket=S3_BUCKET)
         yield f"s3://{S3_BUCKET}/all?endpoint={endpoint}"
         server.stdin.close()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class Service:
+    """``photocast serve`` with the fake engine."""
+
+    data: Path
+    log: Path
+    settings: dict[str, str] = field(default_factory=dict)
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        given = {"LEASE_SECONDS": "3", "POLL_SECONDS": "0.2", "DISK_RESERVE_BYTES": "0"}
+        named = {f"PHOTOCAST_{name}": text for name, text in {**given, **self.settings}.items()}
+        source = str(Path(photocast.__file__).parents[1])
+        return {**os.environ, "PYTHONPATH": source, **named}
+
+    def start(self) -> "Service":
+        arguments = ["serve", "--data", str(self.data), "--port", str(self.port), "--fake-engine"]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", "from photocast.cli import main; main()", *arguments],
+                stdout=log,
+                stderr=log,
+                env=self.environment,
+            )
+        end = time.monotonic() + 120  # other tests may keep the machine busy
+        while not self._answers():
+            assert self.process.poll() is None, self.log.read_text(encoding="utf-8")
+            assert time.monotonic() < end, "the service did not start within two minutes"
+            time.sleep(0.05)
+        return self
+
+    def kill(self) -> None:
+        """As a power cut would."""
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        try:
+            self.process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def _answers(self) -> bool:
+        try:
+            return httpx.get(f"{self.url}/healthz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory):
+    """One that all tests share."""
+    folder = tmp_path_factory.mktemp("service")
+    made = Service(folder / "data", folder / "log")
+    try:
+        yield made.start()
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def own_service(tmp_path):
+    """Makes one that a test may do anything to."""
+    made: list[Service] = []
+
+    def make(**settings: str) -> Service:
+        made.append(Service(tmp_path / "data", tmp_path / "log", settings))
+        return made[-1].start()
+
+    try:
+        yield make
+    finally:
+        for one in made:
+            one.stop()

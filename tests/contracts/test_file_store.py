@@ -102,6 +102,14 @@ def test_what_has_another_hash_is_refused_on_both_ways(store, folder, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_that_is_taken_is_stored_and_gone_from_where_it_was(store, folder, tmp_path):
+    source, data = tmp_path / "source", os.urandom(100_000)
+    source.write_bytes(data)
+    store.take(StoredFile(f"{folder}/a", len(data), sha256(data)), source)
+    assert read(store, f"{folder}/a") == data
+    assert not source.exists()
+
+
 def test_a_key_that_is_not_there_is_missing_in_every_way(store, folder, tmp_path):
     store.put_bytes(f"{folder}/a/b", b"x")
     for key in (f"{folder}/none", f"{folder}/a", f"{folder}/a/b/c"):
@@ -169,6 +177,7 @@ def test_a_key_that_could_lead_elsewhere_is_refused_by_every_method(store, tmp_p
         lambda key: store.presigned_url(key, 60, "name"),
         lambda key: store.put(key, io.BytesIO()),
         lambda key: store.fetch(key, tmp_path / "out"),
+        lambda key: store.take(StoredFile(key, 0, ""), tmp_path / "in"),
     ):
         with pytest.raises(ValueError, match="no key"):
             ask(key)

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a folder does beyond the contract: full disks, links, modes."""
 
+import hashlib
 import io
 import os
 import resource
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from photocast.errors import StorageError
+from photocast.jobs.files import StoredFile
 from photocast.jobs.files_local import LocalFiles
 
 MB = 1 << 20
@@ -84,6 +86,15 @@ def test_a_fetch_shares_the_bytes_where_it_can_and_copies_elsewhere(tmp_path, sm
     assert near.stat().st_ino == stored.stat().st_ino
     assert near.stat().st_mode & 0o222 == 0, "writing into it would change the stored file"
     assert far.stat().st_dev != stored.stat().st_dev
+
+
+def test_a_file_of_another_disk_is_taken_too(tmp_path_factory, small_disk):
+    store, source = LocalFiles(tmp_path_factory.mktemp("files")), small_disk / "a"
+    source.write_bytes(b"data")
+    store.take(StoredFile("a", 4, hashlib.sha256(b"data").hexdigest()), source)
+    with store.open("a") as file:
+        assert file.read() == b"data"
+    assert not source.exists()
 
 
 def test_a_key_cannot_be_the_folder_of_another(tmp_path):

@@ -179,6 +179,13 @@ def test_every_limit_is_kept_and_leaves_nothing(serve, settings, code, status):
         assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
+def test_a_client_that_sends_too_much_can_read_why(serve):
+    with serve(max_file_bytes=1000) as served:
+        answer = post(served.client(), [("images", ("large.jpg", bytes(30_000_000)))])
+        assert (answer.status_code, answer.json()["code"]) == (413, "upload.too_large")
+        assert left_over(served) == []
+
+
 def test_one_job_more_than_allowed_is_refused_and_leaves_nothing(serve):
     with serve(max_open_jobs=2) as served:
         client = served.client()

@@ -7,16 +7,22 @@ from typing import Annotated
 import typer
 
 from photocast import __version__
+from photocast.cli.cancel import cancel
 from photocast.cli.check import check
 from photocast.cli.convert import convert
 from photocast.cli.evaluate import evaluate
+from photocast.cli.fetch import fetch
 from photocast.cli.inspect import inspect
+from photocast.cli.jobs import jobs
+from photocast.cli.keys import keys
 from photocast.cli.reconstruct import reconstruct
 from photocast.cli.render import render
 from photocast.cli.repair import repair
 from photocast.cli.sample import sample
 from photocast.cli.serve import serve
 from photocast.cli.simplify import simplify
+from photocast.cli.submit import submit
+from photocast.cli.watch import watch
 from photocast.cli.weights import weights
 from photocast.cli.worker import worker
 
@@ -59,4 +65,10 @@ app.command()(repair)
 app.command()(simplify)
 app.command()(serve)
 app.command()(worker)
+app.command()(submit)
+app.command()(jobs)
+app.command()(watch)
+app.command()(fetch)
+app.command()(cancel)
+app.add_typer(keys, name="keys")
 app.add_typer(weights, name="weights")

@@ -17,6 +17,7 @@ from photocast.errors import Cancelled, PhotocastError, UserError
 __all__ = ["run"]
 
 _ENGINE_PACKAGES = ("torch", "warp", "scipy", "PIL", "cv2", "fast_simplification")
+_SERVICE_PACKAGES = ("fastapi", "uvicorn", "sqlalchemy", "pydantic_settings", "python_multipart")
 
 # Typer brings its own copy of click in newer versions, so ask Typer which classes it raises.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -66,13 +67,12 @@ def _usage(raised: Exception) -> UserError:
 
 def _missing(raised: ModuleNotFoundError) -> UserError:
     package = (raised.name or "").partition(".")[0]
-    if package not in _ENGINE_PACKAGES:
-        raise raised
-    return UserError(
-        f"This command needs {package}, which is not installed. "
-        "Install it with: pip install 'photocast[engine]'",
-        code="install.engine",
-    )
+    needs = f"This command needs {package}, which is not installed. Install it with: pip install"
+    if package in _ENGINE_PACKAGES:
+        return UserError(f"{needs} 'photocast[engine]'", code="install.engine")
+    if package in _SERVICE_PACKAGES:
+        return UserError(f"{needs} 'photocast[service]'", code="install.service")
+    raise raised
 
 
 def _system(raised: OSError) -> PhotocastError:

@@ -8,8 +8,9 @@ what was answered is there after a power cut. PostgreSQL: its own rules, read co
 waits for ever, neither for a server that hangs nor for the locks of a client that does.
 """
 
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,9 @@ class Database:
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
         self._writer = engine.execution_options(photocast_write=True)
+        # SQLite has one writer. Its own waiting is a game of chance with a time limit, which many
+        # threads lose; a lock lets those of one process pass in turn.
+        self._turn = threading.Lock() if self.is_sqlite else nullcontext()
 
     @property
     def is_sqlite(self) -> bool:
@@ -78,7 +82,7 @@ class Database:
         Raises:
             DatabaseDown: It does not answer; nothing was changed.
         """
-        with _told(), self._writer.begin() as connection:
+        with self._turn, _told(), self._writer.begin() as connection:
             yield connection
 
     def close(self) -> None:

@@ -5,9 +5,10 @@
 Nothing here waits for the network, so all of it may run in a thread of the pool.
 """
 
+import contextlib
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -17,6 +18,7 @@ from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect
 
+from photocast.errors import PhotocastError
 from photocast.jobs.files_rules import explained
 from photocast.jobs.ids import new_id
 from photocast.service.problems import ServiceError
@@ -25,6 +27,7 @@ from photocast.settings import Settings
 __all__ = ["Arrived", "Incoming", "incoming_folder", "pour"]
 
 _PIECE_BYTES = 256 << 10
+_DISCARDED_BYTES = 64 << 20
 
 
 @dataclass(slots=True)
@@ -131,21 +134,34 @@ def too_large(what: str, most: int) -> ServiceError:
     )
 
 
+async def _discard(stream: AsyncIterator[bytes]) -> None:
+    """Read on for a while: many clients look for an answer only when they have sent all."""
+    left = _DISCARDED_BYTES
+    with contextlib.suppress(ClientDisconnect):
+        async for chunk in stream:
+            left -= len(chunk)
+            if left < 0:
+                return
+
+
 async def pour(request: Request, sink: Callable[[bytes], object]) -> None:
     """Hand a request's body on in pieces, in threads, holding at most one piece in memory.
 
     Raises:
         ServiceError: The client went away.
     """
-    piece, gone = bytearray(), False
+    piece, gone, stream = bytearray(), False, request.stream()
     try:
-        async for chunk in request.stream():
+        async for chunk in stream:
             piece += chunk
             if len(piece) >= _PIECE_BYTES:
                 await run_in_threadpool(sink, bytes(piece))
                 piece.clear()
     except ClientDisconnect:
         gone = True  # what came before is handed on all the same
+    except PhotocastError:
+        await _discard(stream)
+        raise
     if piece:
         await run_in_threadpool(sink, bytes(piece))
     if gone:
