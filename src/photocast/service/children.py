@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Asking the worker's small programs, each in a process with limits: nothing is decoded in here.
 
-The service must not import the worker's code. It starts ``worker/limits.py`` by its path, which
-sets limits and becomes the program; that answers with one JSON document.
+The service must not import the worker's code. It starts ``limited.py`` by its path, which sets
+limits and becomes the program; that answers with one JSON document.
 """
 
 import asyncio
@@ -23,6 +23,7 @@ from photocast.service.problems import ServiceError
 __all__ = ["Allowance", "ask"]
 
 _WORKER = Path(photocast.__file__).parent / "worker"
+_LIMITS = Path(photocast.__file__).parent / "limited.py"
 _MOST_OUTPUT = 8 << 20
 _KEPT_VARIABLES = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
 _VARIABLES = {
@@ -63,7 +64,7 @@ async def ask(child: str, words: Sequence[str], allowed: Allowance) -> dict[str,
         "cpu_seconds": allowed.cpu_seconds,
         "file_bytes": allowed.file_bytes,
     }
-    limited = ["-I", "-S", str(_WORKER / "limits.py"), json.dumps(limits), str(os.getpid())]
+    limited = ["-I", "-S", str(_LIMITS), json.dumps(limits), str(os.getpid())]
     program = [sys.executable, "-m", f"photocast.worker.{child}", *words]
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     process = await asyncio.create_subprocess_exec(
