@@ -11,7 +11,9 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from photocast.cli.boundary import run
 
@@ -20,7 +22,8 @@ from photocast.cli.boundary import run
 def capture(tmp_path) -> Path:
     folder = tmp_path / "capture"
     folder.mkdir()
-    (folder / "photo.png").write_bytes(str(folder).encode())
+    pixels = np.random.default_rng().integers(0, 256, (64, 64, 3), np.uint8)
+    Image.fromarray(pixels).save(folder / "photo.png")
     (folder / "notes.docx").write_bytes(b"notes")
     return folder
 

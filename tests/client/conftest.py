@@ -7,7 +7,9 @@ import socket
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from photocast.client import Client, Retry
 
@@ -26,8 +28,8 @@ def capture(tmp_path) -> Path:
     folder = tmp_path / "capture"
     (folder / "images").mkdir(parents=True)
     for number in range(3):
-        data = f"{folder} {number}".encode() * 1000
-        (folder / "images" / f"photo {number} ü.png").write_bytes(data)
+        pixels = np.random.default_rng().integers(0, 256, (64, 64, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"photo {number} ü.png")
     (folder / "transforms.json").write_text(f'{{"of": "{folder}"}}', encoding="utf-8")
     (folder / "notes.docx").write_bytes(b"notes")
     (folder / ".hidden.png").write_bytes(b"hidden")

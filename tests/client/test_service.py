@@ -10,6 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from PIL import Image
 
 from photocast import AsyncClient, Client
 from photocast.client import ClientError, JobFailed, Retry
@@ -83,7 +84,7 @@ def test_what_was_sent_once_is_not_sent_again(client, capture):
     requests = watched_requests(client)
     client.submit(capture, options=fake())
     assert len(puts(requests)) == 4
-    (capture / "images" / "photo 1 ü.png").write_bytes(b"another photo")
+    Image.new("RGB", (64, 64), "red").save(capture / "images" / "photo 1 ü.png")
     requests.clear()
     job = client.submit(capture, options=fake())
     assert len(puts(requests)) == 1
