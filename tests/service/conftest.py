@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A real service on a free port, without workers unless a test starts some."""
 
+import io
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 import uvicorn
+from PIL import Image
 
 from photocast.jobs.keyring import Keyring
 from photocast.jobs.record import Job, NewJob
@@ -19,6 +21,18 @@ from photocast.service.app import create_app
 from photocast.service.context import Context
 from photocast.settings import Settings, load_settings
 from photocast.worker.supervise import Supervisor, WorkerConfig
+
+
+def picture(shade: int) -> bytes:
+    """A small PNG without any metadata, which stays the same when it is cleaned."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), (shade, 0, 0)).save(file, "PNG")
+    return file.getvalue()
+
+
+@pytest.fixture(name="picture")
+def _picture():
+    return picture
 
 
 @dataclass

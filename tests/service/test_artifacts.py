@@ -14,10 +14,10 @@ FAKE = {"engine": "fake", "fake": {"seconds": 0}}
 
 
 @pytest.fixture
-def done(served):
+def done(served, picture):
     """A client and a job that has succeeded."""
     client = served.client()
-    files = [("images", ("a.jpg", b"photo"))]
+    files = [("images", ("a.png", picture(1)))]
     job = client.post("/v1/jobs", files=files, data={"request": _json()}).json()
     assert served.work().state is State.SUCCEEDED
     return client, client.get(job["urls"]["self"]).json()

@@ -27,7 +27,7 @@ def keeper(served, uploads: float = DAY, inputs: float = 0.0) -> Housekeeper:
 
 
 def made(client, data: bytes = b"photo") -> dict:
-    return client.post("/v1/jobs", files={"images": ("a.jpg", data)}, data=BODY).json()
+    return client.post("/v1/jobs", files={"depths": ("a.npy", data)}, data=BODY).json()
 
 
 def set_all(served, table, **values) -> None:

@@ -3,11 +3,13 @@
 """New jobs and their files: what is taken in, what is refused, and that refusals leave nothing."""
 
 import hashlib
+import io
 import json
 import os
 import socket
 
 import pytest
+from PIL import Image
 from sqlalchemy import select
 
 from photocast.formats.depth_maps import DEPTH_SUFFIXES
@@ -20,7 +22,14 @@ FAKE = {"options": {"engine": "fake", "fake": {"seconds": 0}}}
 
 
 def photos(count: int, start: int = 0) -> list[tuple]:
-    return [("images", (f"{i:03}.jpg", f"photo {i}".encode())) for i in range(start, start + count)]
+    return [("images", (f"{i:03}.png", shaded(i))) for i in range(start, start + count)]
+
+
+def shaded(shade: int) -> bytes:
+    """A small PNG without any metadata, which stays the same when it is cleaned."""
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), (shade, 0, 0)).save(file, "PNG")
+    return file.getvalue()
 
 
 def form(wanted: dict = FAKE) -> dict:
@@ -46,21 +55,24 @@ def left_over(served) -> list:
 
 def test_a_form_becomes_a_job_that_a_worker_can_run(served):
     client = served.client()
-    files = [*photos(3), ("masks", ("000.png", b"mask")), ("cameras", ("transforms.json", b"{}"))]
+    files = [
+        *photos(3),
+        ("masks", ("000.png", shaded(99))),
+        ("cameras", ("transforms.json", b"{}")),
+    ]
     answer = post(client, files)
     assert answer.status_code == 202
     job = answer.json()
     assert answer.headers["location"] == job["urls"]["self"]
     assert answer.headers["retry-after"]
     assert job["state"] == "queued"
-    assert job["inputs"] == {"cameras": 1, "images": 3, "masks": 1, "bytes": 27}
+    size = sum(len(data) for _, (_, data) in files)
+    assert job["inputs"] == {"cameras": 1, "images": 3, "masks": 1, "bytes": size}
     served.work()
     report = client.get(job["urls"]["report"]).json()
     wanted = {
-        "images/000.jpg": b"photo 0",
-        "images/001.jpg": b"photo 1",
-        "images/002.jpg": b"photo 2",
-        "masks/000.png": b"mask",
+        **{f"images/00{i}.png": shaded(i) for i in range(3)},
+        "masks/000.png": shaded(99),
         "transforms.json": b"{}",
     }
     hashes = {name: hashlib.sha256(data).hexdigest() for name, data in wanted.items()}
@@ -70,13 +82,13 @@ def test_a_form_becomes_a_job_that_a_worker_can_run(served):
 def test_files_of_a_capture_keep_their_paths(served):
     client = served.client()
     files = [
-        ("capture", ("images/left/1.jpg", b"1")),
+        ("capture", ("images/left/1.png", shaded(1))),
         ("capture", ("sparse/0/cameras.bin", b"2")),
     ]
     job = post(client, files).json()
     served.work()
     made = client.get(job["urls"]["report"]).json()["run"]["inputs"]
-    assert sorted(made) == ["images/left/1.jpg", "sparse/0/cameras.bin"]
+    assert sorted(made) == ["images/left/1.png", "sparse/0/cameras.bin"]
 
 
 def test_a_content_is_stored_once_for_each_owner(served):
@@ -92,18 +104,18 @@ def test_a_content_is_stored_once_for_each_owner(served):
 def test_a_file_that_is_stored_can_be_named_instead_of_sent(served):
     client = served.client()
     post(client, photos(1))
-    sha256 = hashlib.sha256(b"photo 0").hexdigest()
+    sha256 = hashlib.sha256(shaded(0)).hexdigest()
     ref = {"role": "images", "name": "again.jpg", "sha256": sha256}
     answer = client.post("/v1/jobs", json={**FAKE, "inputs": [ref]})
     assert answer.status_code == 202
-    assert answer.json()["inputs"] == {"images": 1, "bytes": 7}
+    assert answer.json()["inputs"] == {"images": 1, "bytes": len(shaded(0))}
 
 
 def test_a_hash_of_another_owner_is_as_unknown_as_one_of_nobody(served):
     post(served.client(served.key("one")), photos(1))
     client = served.client(served.key("other"))
     answers = []
-    for data in (b"photo 0", b"nobody's"):
+    for data in (shaded(0), b"nobody's"):
         ref = {"role": "images", "name": "x.jpg", "sha256": hashlib.sha256(data).hexdigest()}
         answer = client.post("/v1/jobs", json={**FAKE, "inputs": [ref]})
         assert answer.status_code == 422
@@ -290,14 +302,14 @@ def test_a_draft_is_filled_file_by_file_and_submitted(served):
     assert job["state"] == "draft"
     data = os.urandom(100_000)
     sha256 = hashlib.sha256(data).hexdigest()
-    url = f"{job['urls']['inputs']}/images/sub/1.jpg"
+    url = f"{job['urls']['inputs']}/depths/sub/1.npy"
     answer = client.put(url, content=data, headers={"X-Content-SHA256": sha256})
-    view = {"role": "images", "name": "sub/1.jpg", "size": 100_000, "sha256": sha256}
+    view = {"role": "depths", "name": "sub/1.npy", "size": 100_000, "sha256": sha256}
     assert answer.json() == view
     assert client.get(job["urls"]["inputs"]).json() == [view]
     answer = client.post(f"{job['urls']['self']}/submit")
     assert answer.status_code == 202
-    assert answer.json()["inputs"] == {"images": 1, "bytes": 100_000}
+    assert answer.json()["inputs"] == {"depths": 1, "bytes": 100_000}
     assert client.put(url, content=b"later").json()["code"] == "job.invalid_state"
     assert client.post(f"{job['urls']['self']}/submit").json()["code"] == "job.invalid_state"
     assert served.work().state.value == "succeeded"

@@ -11,14 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from photocast.service import children
-
-needed = {name: (children._WORKER / f"{name}.py").is_file() for name in ("preflight", "unzip")}
 FAKE = {"request": json.dumps({"options": {"engine": "fake", "fake": {"seconds": 0}}})}
-
-
-def needs(name: str) -> pytest.MarkDecorator:
-    return pytest.mark.skipif(not needed[name], reason=f"photocast.worker.{name} is not there")
 
 
 def photo(seed: int) -> bytes:
@@ -40,7 +33,6 @@ def archive(method: int = zipfile.ZIP_STORED, **members: bytes) -> bytes:
     return file.getvalue()
 
 
-@needs("preflight")
 def test_photos_are_looked_at_and_nothing_is_stored(served):
     files = [("images", (f"{i}.jpg", photo(i))) for i in range(3)]
     answer = served.client().post("/v1/jobs?validate_only=true", files=files, data=FAKE)
@@ -52,7 +44,6 @@ def test_photos_are_looked_at_and_nothing_is_stored(served):
     assert served.client().get("/v1/jobs").json()["jobs"] == []
 
 
-@needs("preflight")
 def test_a_file_that_is_stored_can_be_looked_at(served):
     client = served.client()
     client.post("/v1/jobs", files=[("images", ("a.jpg", photo(1)))], data=FAKE)
@@ -63,7 +54,6 @@ def test_a_file_that_is_stored_can_be_looked_at(served):
     assert [one["name"] for one in report["photos"]] == ["images/b.jpg"]
 
 
-@needs("preflight")
 def test_a_capture_without_photos_is_refused_with_its_own_code(served):
     answer = served.client().post("/v1/jobs?validate_only=true", json={})
     assert (answer.status_code, answer.json()["code"]) == (422, "capture.no_photos")
@@ -78,7 +68,6 @@ def test_a_third_look_at_a_time_is_refused(served):
     assert answer.headers["retry-after"]
 
 
-@needs("unzip")
 def test_an_archive_becomes_the_files_in_it(served):
     data = archive(**{"set/images/1.jpg": photo(1), "set/masks/1.png": b"mask",
                       "set/transforms.json": b"{}", "set/notes.exe": b"MZ"})  # fmt: skip
@@ -89,7 +78,6 @@ def test_an_archive_becomes_the_files_in_it(served):
     assert list((served.settings.data / "incoming").glob("*")) == []
 
 
-@needs("unzip")
 @pytest.mark.parametrize(
     ("data", "code"),
     [
@@ -104,9 +92,3 @@ def test_an_archive_that_is_none_is_refused_and_leaves_nothing(served, data, cod
     answer = served.client().post("/v1/jobs", files={"archive": ("set.zip", data)}, data=FAKE)
     assert (answer.status_code, answer.json()["code"]) == (422, code)
     assert left_over(served) == []
-
-
-def test_a_program_that_is_not_there_is_told(served, monkeypatch, tmp_path):
-    monkeypatch.setattr(children, "_WORKER", tmp_path)
-    answer = served.client().post("/v1/jobs?validate_only=true", json={})
-    assert (answer.status_code, answer.json()["code"]) == (501, "service.unsupported")

@@ -59,11 +59,11 @@ def test_an_upload_in_pieces_becomes_a_file_of_a_job(served):
         assert answer.headers["upload-expires"].endswith("GMT")
     sha256 = hashlib.sha256(data).hexdigest()
     assert client.head(url, headers=TUS).headers["x-content-sha256"] == sha256
-    ref = {"role": "images", "name": "a.jpg", "upload_id": name_of(url)}
+    ref = {"role": "depths", "name": "a.npy", "upload_id": name_of(url)}
     job = client.post("/v1/jobs", json={"options": FAKE, "inputs": [ref]}).json()
     served.work()
     report = client.get(job["urls"]["report"]).json()
-    assert report["run"]["inputs"] == {"images/a.jpg": sha256}
+    assert report["run"]["inputs"] == {"depth/a.npy": sha256}
     assert list((served.settings.data / "uploads").iterdir()) == []
 
 
@@ -205,7 +205,7 @@ def test_an_ended_upload_is_gone_but_jobs_keep_its_file(served):
     urls = [begin(client, 3).headers["location"] for _ in range(2)]
     send(client, urls[0], 0, b"abc")
     send(client, urls[1], 0, b"xyz")
-    ref = {"role": "images", "name": "a.jpg", "upload_id": name_of(urls[0])}
+    ref = {"role": "depths", "name": "a.npy", "upload_id": name_of(urls[0])}
     assert client.post("/v1/jobs", json={"options": FAKE, "inputs": [ref]}).status_code == 202
     for url in urls:
         assert client.delete(url, headers=TUS).status_code == 204
