@@ -90,7 +90,7 @@ def test_what_an_owner_takes_up_is_counted(store: JobStore, new_job):
 
 def test_a_place_in_the_queue_is_the_number_of_jobs_before(store: JobStore, new_job):
     jobs = [store.create(new_job()) for _ in range(3)]
-    assert [store.queue_position(job) for job in jobs] == [0, 1, 2]
+    assert [store.standing(job.id).place for job in jobs] == [0, 1, 2]
 
 
 @pytest.mark.parametrize("count", [0, 3, 1203])
