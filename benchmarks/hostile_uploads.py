@@ -16,13 +16,11 @@ import argparse
 import collections
 import io
 import json
-import os
 import random
 import re
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import tempfile
 import time
@@ -31,6 +29,13 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+from serving import memory_mb, start
+
+SETTINGS = {
+    "max_open_jobs": "1000000",
+    "rate_burst": "1000000",
+    "disk_reserve_bytes": "0",
+}
 BOUNDARY = b"hostile"
 WAIT_S = 30.0
 Request = tuple[str, bytes, bool]
@@ -275,11 +280,11 @@ def main() -> None:
     makers, weights = zip(*KINDS, strict=True)
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
-        process, port = _serve(folder)
+        process, port = start(folder, **SETTINGS)
         try:
             for _ in range(50):
                 send(port, *form_request(rng)[1:])  # what grows once, grows now
-            before, began = _rss_mb(process.pid), time.monotonic()
+            before, began = memory_mb(process.pid), time.monotonic()
             statuses: collections.Counter[str] = collections.Counter()
             bad: list[str] = []
             for _ in range(wanted.count):
@@ -295,7 +300,7 @@ def main() -> None:
                 "requests": wanted.count,
                 "seconds": round(time.monotonic() - began, 1),
                 "statuses": dict(sorted(statuses.items())),
-                "growth_mb": _rss_mb(process.pid) - before,
+                "growth_mb": memory_mb(process.pid) - before,
                 "left_behind": leftovers(folder)[:5],
                 "alive": process.poll() is None
                 and send(port, b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n") == 200,
@@ -307,36 +312,6 @@ def main() -> None:
     sys.stdout.write(json.dumps(found, indent=1) + "\n")
     fine = found["alive"] and not bad and not found["left_behind"] and found["growth_mb"] < 60  # type: ignore[operator]
     raise SystemExit(0 if fine else 1)
-
-
-def _serve(folder: Path) -> tuple[subprocess.Popen[bytes], int]:
-    command = [sys.executable, "-m", "photocast", "serve", "--data", str(folder), "--port", "0"]
-    environment = {
-        **os.environ,
-        "PHOTOCAST_MAX_OPEN_JOBS": "1000000",
-        "PHOTOCAST_RATE_BURST": "1000000",
-        "PHOTOCAST_DISK_RESERVE_BYTES": "0",
-    }
-    process = subprocess.Popen(
-        [*command, "--workers", "0"], stderr=subprocess.PIPE, env=environment, cwd=folder
-    )
-    assert process.stderr is not None
-    log = (folder / "log.txt").open("wb")
-    for line in process.stderr:
-        log.write(line)
-        if match := re.search(rb"running on http://127.0.0.1:(\d+)", line):
-            import threading
-
-            threading.Thread(
-                target=lambda: [log.write(rest) for rest in process.stderr or ()], daemon=True
-            ).start()
-            return process, int(match[1])
-    raise SystemExit("photocast serve has ended; run it by hand to see why")
-
-
-def _rss_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return round(int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024)  # type: ignore[index]
 
 
 if __name__ == "__main__":

@@ -17,12 +17,13 @@ import platform
 import re
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from serving import memory_mb, start
 
 from photocast.jobs.database import open_database
 from photocast.jobs.keyring import Keyring
@@ -140,11 +141,11 @@ def main() -> None:
         new = NewJob(owner="load", options={"preset": "standard"}, labels={}, max_seconds=60)
         job = store.create(new).id
         began = time.perf_counter()
-        process, port = _serve(folder)
+        process, port = start(Path(folder))
         started = time.perf_counter() - began
         try:
             results = asyncio.run(_measure(wanted, port, key, job, store, process.pid))
-            results["web_rss_mb"] = _rss_mb(process.pid)
+            results["web_rss_mb"] = memory_mb(process.pid, "VmHWM")
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()
@@ -168,26 +169,9 @@ async def _measure(
     return {"fastest": most, "half": half, "events": listeners}
 
 
-def _serve(folder: str) -> tuple[subprocess.Popen[bytes], int]:
-    command = [sys.executable, "-m", "photocast", "serve", "--data", folder]
-    process = subprocess.Popen(
-        [*command, "--port", "0", "--workers", "0"], stderr=subprocess.PIPE, cwd=folder
-    )
-    assert process.stderr is not None
-    for line in process.stderr:
-        if match := re.search(rb"running on http://127.0.0.1:(\d+)", line):
-            return process, int(match[1])
-    raise SystemExit("photocast serve has ended; run it by hand to see why")
-
-
 def _cpu_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _rss_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return round(int(re.search(r"VmHWM:\s+(\d+)", status)[1]) / 1024)  # type: ignore[index]
 
 
 if __name__ == "__main__":

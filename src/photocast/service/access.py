@@ -13,7 +13,13 @@ from photocast.service.metrics.requests import RequestMetrics
 __all__ = ["Access"]
 
 _log = logging.getLogger(__name__)
-_QUIET = ("/healthz", "/readyz", "/metrics")  # asked all the time, by machines
+# asked all the time, by machines; what fails is told all the same
+_QUIET = (
+    ("GET", "/healthz"),
+    ("GET", "/readyz"),
+    ("GET", "/metrics"),
+    ("GET", "/v1/jobs/{job_id}"),
+)
 
 
 class Access:
@@ -54,5 +60,6 @@ class Access:
         job = str(scope.get("path_params", {}).get("job_id", ""))
         if is_id(job, "job"):  # anything else could be text of the caller's making
             facts["job"] = job
-        level = logging.DEBUG if route in _QUIET and status < 400 else logging.INFO
+        quiet = (method, route) in _QUIET and status < 400
+        level = logging.DEBUG if quiet else logging.INFO
         _log.log(level, "request", extra=facts)
