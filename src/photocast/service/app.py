@@ -33,6 +33,7 @@ from photocast.service.access import Access
 from photocast.service.auth import KeyCache
 from photocast.service.bodies import BodyLimit
 from photocast.service.context import Context, open_context
+from photocast.service.describe import describe
 from photocast.service.headers import Numbered
 from photocast.service.hub import Hub
 from photocast.service.metrics import routes as metrics
@@ -134,6 +135,7 @@ def create_app(settings: Settings, bell: Callable[[Context], Doorbell] | None = 
     app.router.routes.append(ROUTE)
     for router in _ROUTERS:
         app.include_router(router)
+    describe(app)
     trace_requests(app)
     return app
 
