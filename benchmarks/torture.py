@@ -278,7 +278,7 @@ class Torture:
         )
         fake = {"seconds": seconds, "fails": fails}
         key = f"inputs/torture/{sha256}"
-        given = Input(role="images", name=f"{number}.jpg", key=key, sha256=sha256, size=len(text))
+        given = Input(role="depths", name=f"{number}.npy", key=key, sha256=sha256, size=len(text))
         new = NewJob(
             owner="torture", options={"engine": "fake", "fake": fake}, labels={}, max_seconds=600
         )
@@ -395,7 +395,7 @@ class Torture:
                 yield f"{one.name} is damaged"
             if one.name == "report.json":
                 seen = json.loads(data)["run"]["inputs"]
-                if seen != {f"images/{want['name']}": want["sha256"]}:
+                if seen != {f"depth/{want['name']}": want["sha256"]}:
                     yield f"was made from other photos: {seen}"
 
     def summary(self, faults: list[str], orphans: list[int]) -> dict[str, Any]:

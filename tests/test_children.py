@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from photocast import children
 from photocast.children import CHILDREN, ask
-from photocast.worker import answer
 
 MIB = 1 << 20
 
@@ -34,7 +34,7 @@ def photos(tmp_path: Path) -> Path:
     ],
 )
 def test_a_limit_that_is_reached_is_an_error_with_a_code(limit, code, photos, monkeypatch):
-    monkeypatch.setitem(answer.CHILDREN, "preflight", CHILDREN["preflight"]._replace(**limit))
+    monkeypatch.setitem(children.CHILDREN, "preflight", CHILDREN["preflight"]._replace(**limit))
     words = [str(photos)] if "cpu_seconds" not in limit else [str(many(photos))]
     found = ask("preflight", words)
     assert not found["ok"]

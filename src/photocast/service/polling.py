@@ -57,6 +57,7 @@ async def answer(request: Request) -> Response:
     Raises:
         ServiceError: There is no such job of this caller.
     """
+    request.scope["route"] = ROUTE  # as FastAPI does, for logs and metrics
     caller = await reads(request)
     context, job_id = context_of(request), request.path_params["job_id"]
     standing = await context.look(_standing, context, job_id, caller)

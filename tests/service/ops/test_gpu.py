@@ -36,7 +36,7 @@ def cards(tmp_path):
         new = file.with_suffix(".new")
         new.write_text(json.dumps(found), encoding="utf-8")
         new.replace(file)
-        path = os.pathsep.join([str(FAKE), os.environ["PYTHONPATH"]])
+        path = os.pathsep.join([str(FAKE), *filter(None, [os.environ.get("PYTHONPATH")])])
         return {"FAKE_NVML": str(file), "PYTHONPATH": path}
 
     return tell

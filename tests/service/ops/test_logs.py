@@ -59,11 +59,11 @@ def test_logs_of_a_whole_job_hold_no_key_secret_place_or_query(
         until(lambda: store.get(job.id, None).state is State.FAILED)
         receiver.wait(1)
         with httpx.Client(base_url=served.url, trust_env=False) as client:
-            path = f"/v1/jobs/{job.id}?latitude=51.4778&key={key}"
+            path = f"/v1/jobs/{job.id}/logs?latitude=51.4778&key={key}"
             good = {"Authorization": f"Bearer {key}"}
             assert client.get(path, headers=good).status_code == 200
             assert client.get(path, headers={"Authorization": f"Bearer {key}x"}).status_code == 401
-            assert client.get("/v1/jobs/%0Aforged=1", headers=good).status_code == 404
+            assert client.get("/v1/jobs/%0Aforged=1/logs", headers=good).status_code == 404
             number = client.get(path, headers=good).headers["X-Request-Id"]
         until(lambda: number in served.log.read_text(encoding="utf-8"))
         until(lambda: "webhook.sent" in served.log.read_text(encoding="utf-8"))
@@ -77,7 +77,7 @@ def test_logs_of_a_whole_job_hold_no_key_secret_place_or_query(
     done = [line for line in found if line.get("event") == "request.done"]
     assert len(done) == 4
     (mine,) = [line for line in done if line["request"] == number]
-    assert mine["route"] == "/v1/jobs/{job_id}"
+    assert mine["route"] == "/v1/jobs/{job_id}/logs"
     assert (mine["method"], mine["status"], mine["job"]) == ("GET", 200, job.id)
     assert mine["ms"] > 0
     worker = [line for line in found if line["logger"].startswith("photocast.worker")]
