@@ -8,6 +8,7 @@ what was answered is there after a power cut. PostgreSQL: its own rules, read co
 waits for ever, neither for a server that hangs nor for the locks of a client that does.
 """
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -32,7 +33,7 @@ from sqlalchemy.pool import ConnectionPoolEntry
 from photocast.errors import ConfigError, PhotocastError
 from photocast.jobs.tables import SCHEMA_VERSION, metadata, schema
 
-__all__ = ["Database", "DatabaseDown", "open_database"]
+__all__ = ["Database", "DatabaseDown", "open_database", "told"]
 
 _BUSY_MS = 5000
 _POOL, _OVERFLOW = 8, 56  # more than a process has threads that ask, so that none waits
@@ -59,6 +60,7 @@ class Database:
         self._writer = engine.execution_options(photocast_write=True)
         # SQLite has one writer. Its own waiting is a game of chance with a time limit, which many
         # threads lose; a lock lets those of one process pass in turn.
+        self._kept: list[Any] = []
         self._turn = threading.Lock() if self.is_sqlite else nullcontext()
 
     @property
@@ -72,7 +74,7 @@ class Database:
         Raises:
             DatabaseDown: It does not answer.
         """
-        with _told(), self.engine.connect() as connection:
+        with told(), self.engine.connect() as connection:
             yield connection
 
     @contextmanager
@@ -82,11 +84,27 @@ class Database:
         Raises:
             DatabaseDown: It does not answer; nothing was changed.
         """
-        with self._turn, _told(), self._writer.begin() as connection:
+        with self._turn, told(), self._writer.begin() as connection:
             yield connection
+
+    def keep(self) -> Any:
+        """A connection of the driver's own, until the database is closed.
+
+        Raises:
+            DatabaseDown: It does not answer.
+        """
+        with told():
+            connection = self.engine.raw_connection()
+            driver = connection.driver_connection
+            connection.detach()  # it does not go back to the pool
+        self._kept.append(driver)
+        return driver
 
     def close(self) -> None:
         """Give all connections back."""
+        for driver in self._kept:
+            driver.close()
+        self._kept.clear()
         self.engine.dispose()
 
 
@@ -188,10 +206,15 @@ def _version(database: Database) -> int | None:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
+def told() -> Iterator[None]:
+    """Turn what drivers raise when a database does not answer into one error.
+
+    Raises:
+        DatabaseDown: It does not.
+    """
     try:
         yield
-    except (OperationalError, NoConnection) as error:
+    except (OperationalError, NoConnection, sqlite3.OperationalError) as error:
         raise DatabaseDown(error) from error
 
 

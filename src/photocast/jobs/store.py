@@ -16,6 +16,7 @@ from sqlalchemy import Connection, bindparam, case, delete, func, insert, select
 from photocast.jobs import tables
 from photocast.jobs.database import Database
 from photocast.jobs.ids import new_id
+from photocast.jobs.prepared import Prepared
 from photocast.jobs.record import (
     OPEN,
     Artifact,
@@ -86,6 +87,7 @@ class JobStore:
 
     def __init__(self, database: Database) -> None:
         self.database = database
+        self._standing = Prepared(database, _STANDING)
 
     def create(self, new: NewJob, inputs: Sequence[Input] = (), *, draft: bool = False) -> Job:
         """Write a job with its inputs, as a draft or ready for a worker."""
@@ -219,11 +221,11 @@ class JobStore:
 
     def standing(self, job_id: str) -> Standing | None:
         """How one job stands, whoever owns it."""
-        with self.database.read() as connection:
-            row = connection.execute(_STANDING, {"job_id": job_id}).first()
+        row = self._standing.row(job_id=job_id)
         if row is None:
             return None
-        return Standing(row.id, row.owner, State(row.state), row.version, row.place)
+        name, owner, state, version, place = row
+        return Standing(name, owner, State(state), version, place)
 
     def counts(self) -> dict[str, int]:
         """How many jobs are in each state."""
