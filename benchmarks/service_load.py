@@ -31,7 +31,6 @@ from photocast.jobs.keyring import Keyring
 from photocast.jobs.record import NewJob
 from photocast.jobs.store import JobStore
 
-
 HALF = 750.0  # requests a second; what is asked for is twice that
 
 
