@@ -75,8 +75,6 @@ class Settings(BaseSettings):
     """GPU memory to wait for before a job begins [bytes]; unset: no waiting."""
     gpu_wait_seconds: float = Field(default=600.0, ge=0)
     """How long to wait for it while others hold it [s]."""
-    inspect_memory_bytes: int = Field(default=3000 * _MB, ge=100 * _MB)
-    """What looking at an upload may take up [bytes]."""
 
     max_photos: int = Field(default=500, ge=1)
     """Photos of a job."""
@@ -107,8 +105,6 @@ class Settings(BaseSettings):
     """Allow jobs to name a webhook."""
     webhook_private: bool = False
     """Allow webhooks to addresses of this machine and of private networks."""
-    fetch_urls: bool = False
-    """Allow jobs to name URLs of photos."""
     log_format: str = Field(default="text", pattern="^(text|json)$")
     """``text`` for people, ``json`` for machines."""
 

@@ -67,25 +67,37 @@ def test_an_expired_or_revoked_key_is_refused(served):
     assert served.client(text).get("/v1/jobs").status_code == 401
 
 
-PATHS = [
-    ("GET", "/v1/jobs/{id}"),
-    ("GET", "/v1/jobs/{id}/events"),
-    ("GET", "/v1/jobs/{id}/logs"),
-    ("POST", "/v1/jobs/{id}/cancel"),
-    ("POST", "/v1/jobs/{id}/rerun"),
-]
-
-
-@pytest.mark.parametrize(("method", "path"), PATHS)
-def test_somebody_elses_job_looks_like_none_at_all(served, method, path):
+def test_every_route_of_somebody_elses_job_looks_like_none_at_all(served):
+    """All routes that name a job, as the description of the API lists them."""
     job = served.add(owner="me")
-    body = {} if method == "POST" else None
-    with served.client(served.key("other")) as client:
-        theirs = client.request(method, path.format(id=job.id), json=body)
-        none = client.request(method, path.format(id=job.id[:-1] + "0"), json=body)
-    assert (theirs.status_code, none.status_code) == (404, 404)
-    assert theirs.json()["code"] == none.json()["code"] == "job.not_found"
-    assert served.context.jobs.get(job.id, None).cancel_requested_at is None
+    none = job.id[:-1] + ("0" if job.id[-1] != "0" else "1")
+    paths = served.app.openapi()["paths"]
+    routes = [
+        (method.upper(), path)
+        for path, methods in paths.items()
+        for method in methods
+        if "{job_id}" in path
+    ]
+    assert len(routes) >= 12
+    client = served.client(served.key("other"))
+    for method, path in routes:
+        rest = path.replace("{role}", "images").replace("{name}", "a.png").replace("{number}", "1")
+        body = {"json": {}} if method == "POST" else {}
+        answers = [
+            client.request(method, rest.replace("{job_id}", name), **body)
+            for name in (job.id, none)
+        ]
+        told = [(one.status_code, one.content and one.json()["code"]) for one in answers]
+        assert told[0] == told[1], (method, path, told)
+        assert told[0][0] == 404, (method, path, told)
+    assert served.context.jobs.get(job.id, None) == job
+
+
+def test_the_page_of_the_api_can_be_switched_off(serve):
+    with serve(docs=False) as served:
+        assert served.client().get("/docs").status_code == 404
+    with serve() as served:
+        assert served.client().get("/docs").status_code == 200
 
 
 def test_lists_hold_only_ones_own_and_the_administrators_hold_all(served):
