@@ -47,7 +47,7 @@ class Settings(BaseSettings):
     public_url: str = ""
     """How clients reach the service, for links in answers; empty: as they asked."""
     trusted_hosts: tuple[str, ...] = ()
-    """Host names under which the service answers; empty: any, with a key."""
+    """Further host names under which callers without a key may reach this machine's own address."""
     cors_origins: tuple[str, ...] = ()
     """Web pages of other origins that may call the service."""
     workers: int = Field(default=1, ge=0, le=64)
