@@ -6,10 +6,12 @@ import importlib.util
 import os
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
@@ -332,3 +334,24 @@ def own_service(tmp_path):
     finally:
         for one in made:
             one.stop()
+
+
+@pytest.fixture
+def freeze() -> Callable[[int, Path], None]:
+    """Stop a process at a moment when it does not hold SQLite's lock, which would stop all."""
+
+    def stop(pid: int, database: Path) -> None:
+        for _ in range(100):
+            os.kill(pid, signal.SIGSTOP)
+            try:
+                with closing(sqlite3.connect(database, timeout=0, isolation_level=None)) as link:
+                    link.execute("BEGIN IMMEDIATE")
+                    link.execute("ROLLBACK")
+            except sqlite3.OperationalError:
+                os.kill(pid, signal.SIGCONT)
+                time.sleep(0.02)
+            else:
+                return
+        raise AssertionError("the database was always locked")
+
+    return stop

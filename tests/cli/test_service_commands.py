@@ -118,12 +118,15 @@ def test_ctrl_c_while_watching_leaves_the_job_running(at, capture, capsys):
     with Client(at.url) as client:
         job = client.submit(capture, options={"engine": "fake", "fake": {"seconds": 60}})
         script = "from photocast.cli import main; main()"
+        # whoever runs the tests in the background ignores Ctrl-C, and children would inherit that
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         watching = subprocess.Popen(
             [sys.executable, "-c", script, "watch", job.id],
             stderr=subprocess.PIPE,
             encoding="utf-8",
             env=at.environment,
         )
+        signal.signal(signal.SIGINT, before)
         assert watching.stderr.readline().startswith("job: ")
         watching.send_signal(signal.SIGINT)
         _, said = watching.communicate(timeout=30)

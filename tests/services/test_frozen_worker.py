@@ -69,11 +69,13 @@ def facts(pid: int) -> list[str]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
-def test_a_frozen_worker_loses_its_job_and_the_job_its_process(store: JobStore, tmp_path: Path):
+def test_a_frozen_worker_loses_its_job_and_the_job_its_process(
+    store: JobStore, tmp_path: Path, freeze: Any
+):
     fake: dict[str, Any] = {"engine": "fake", "fake": {"seconds": JOB_S}}
     job = store.create(NewJob(owner="me", options=fake, labels={}, max_seconds=600.0))
     ((_, first, *_),) = runs(tmp_path, 1)
-    os.kill(int(facts(int(first))[1]), signal.SIGSTOP)
+    freeze(int(facts(int(first))[1]), tmp_path / "photocast.db")
     seen = runs(tmp_path, 2)
     assert [one[3] for one in seen] == ["alone", "alone"]
     assert facts(int(first))[:1] in ([], ["Z"]), "it ended by itself, while nobody could end it"
