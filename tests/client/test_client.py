@@ -51,7 +51,10 @@ def test_both_clients_have_every_plan_with_the_same_arguments():
     assert plans_of(Client) == plans_of(AsyncClient)
 
 
-@pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://host", "http://", "http://me:pw@host"])
+@pytest.mark.parametrize(
+    "url",
+    ["127.0.0.1:8000", "ftp://host", "http://", "http://me:pw@host", "http://[", "http://h:99999"],
+)
 def test_an_address_that_is_none_is_refused_and_not_repeated(url):
     with pytest.raises(UserError) as caught:
         Client(url)

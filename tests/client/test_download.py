@@ -16,6 +16,8 @@ from photocast.client.retry import Retry
 from photocast.client.steps import Answer, Broken, Open, Pause, Read, Work
 from photocast.wire import ArtifactView
 
+from .player import Player
+
 RETRY = Retry(count=3, draw=lambda: 0.5)
 
 
@@ -24,7 +26,7 @@ def artifact(data: bytes, name: str = "mesh.glb") -> ArtifactView:
     return ArtifactView(name=name, size=len(data), sha256=digest, media_type="", url="")
 
 
-class World:
+class World(Player):
     """Serves a file, badly: each answer is cut, and may ignore the range that was asked for."""
 
     def __init__(self, data: bytes, cuts: list[int], ranges: list[bool]) -> None:
@@ -32,15 +34,6 @@ class World:
         self.asked: list[str] = []
         self.pauses = 0
         self._left, self._rest = 0, b""
-
-    def play(self, plan):
-        heard = None
-        while True:
-            try:
-                step = plan.send(heard)
-            except StopIteration as end:
-                return end.value
-            heard = self._do(step)
 
     def _do(self, step):
         if isinstance(step, Work):

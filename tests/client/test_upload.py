@@ -20,23 +20,15 @@ from photocast.client.upload import digest_header, sent
 from photocast.errors import CaptureError
 from photocast.wire import JobRequest
 
+from .player import Player
 from .test_watch import job
 
 
-class World:
+class World(Player):
     """Holds some contents; tells of at most three at a time that it does not hold."""
 
     def __init__(self, held: set[str]) -> None:
         self.held, self.puts, self.keys, self.submits = held, [], [], 0
-
-    def play(self, plan):
-        heard = None
-        while True:
-            try:
-                step = plan.send(heard)
-            except StopIteration as end:
-                return end.value
-            heard = self._do(step)
 
     def _do(self, step):
         if isinstance(step, Work):

@@ -8,41 +8,25 @@ What to ask and what to make of the answers is in :mod:`photocast.client.core`, 
 import asyncio
 import functools
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from concurrent import futures
 from contextlib import closing
-from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
-from urllib.parse import urlsplit
 
 import httpx
 
-from photocast import __version__
 from photocast.client.core import Plans
+from photocast.client.lines import AsyncLine, Line, http_settings
 from photocast.client.retry import Retry
 from photocast.client.sse import JobEvent
-from photocast.client.steps import (
-    Answer,
-    Ask,
-    Broken,
-    Item,
-    Open,
-    Pause,
-    Plan,
-    Read,
-    Step,
-    Together,
-    Work,
-)
-from photocast.errors import Cancelled, UserError
+from photocast.client.steps import Item, Pause, Plan, Step, Together, Work
+from photocast.errors import Cancelled
 from photocast.wire import JobView, LogLine
 
 __all__ = ["AsyncClient", "Client"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
-_BLOCK = 256 << 10
-_CONNECT_S = 10.0
 
 
 def _once(
@@ -119,7 +103,7 @@ class Client:
         """
         self._timeout = timeout
         self._plans = Plans(retry=retry or Retry())
-        self._http = httpx.Client(**_settings(base_url, key))
+        self._http = httpx.Client(**http_settings(base_url, key))
 
     submit = _once(Plans.submit)
     preflight = _once(Plans.preflight)
@@ -148,7 +132,7 @@ class Client:
         self.close()
 
     def _run(self, plan: Plan[T], over: threading.Event | None = None) -> T:
-        with closing(plan), _Line(self._http, self._timeout) as line:
+        with closing(plan), Line(self._http, self._timeout) as line:
             heard: Any = None
             while True:
                 try:
@@ -159,7 +143,7 @@ class Client:
                 heard = self._do(step, line, over or threading.Event())
 
     def _iterate(self, plan: Plan[None]) -> Iterator[Any]:
-        with closing(plan), _Line(self._http, self._timeout) as line:
+        with closing(plan), Line(self._http, self._timeout) as line:
             heard: Any = None
             while True:
                 try:
@@ -172,7 +156,7 @@ class Client:
                 else:
                     heard = self._do(step, line, threading.Event())
 
-    def _do(self, step: Step, line: "_Line", over: threading.Event) -> Any:
+    def _do(self, step: Step, line: Line, over: threading.Event) -> Any:
         if over.wait(step.seconds if isinstance(step, Pause) else 0.0):
             raise Cancelled("Another file could not be had.")
         if isinstance(step, Pause):
@@ -209,7 +193,7 @@ class AsyncClient:
         """Prepare; the arguments are those of :class:`Client`."""
         self._timeout = timeout
         self._plans = Plans(retry=retry or Retry())
-        self._http = httpx.AsyncClient(**_settings(base_url, key))
+        self._http = httpx.AsyncClient(**http_settings(base_url, key))
 
     submit = _once_async(Plans.submit)
     preflight = _once_async(Plans.preflight)
@@ -239,7 +223,7 @@ class AsyncClient:
 
     async def _run(self, plan: Plan[T]) -> T:
         with closing(plan):
-            async with _AsyncLine(self._http, self._timeout) as line:
+            async with AsyncLine(self._http, self._timeout) as line:
                 heard: Any = None
                 while True:
                     try:
@@ -251,7 +235,7 @@ class AsyncClient:
 
     async def _iterate(self, plan: Plan[None]) -> AsyncIterator[Any]:
         with closing(plan):
-            async with _AsyncLine(self._http, self._timeout) as line:
+            async with AsyncLine(self._http, self._timeout) as line:
                 heard: Any = None
                 while True:
                     try:
@@ -264,7 +248,7 @@ class AsyncClient:
                     else:
                         heard = await self._do(step, line)
 
-    async def _do(self, step: Step, line: "_AsyncLine") -> Any:
+    async def _do(self, step: Step, line: AsyncLine) -> Any:
         if isinstance(step, Pause):
             return await asyncio.sleep(step.seconds)
         if isinstance(step, Work):
@@ -287,135 +271,3 @@ class AsyncClient:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-
-class _Line:
-    """Connections of one plan: at most one answer is open at a time."""
-
-    def __init__(self, http: httpx.Client, timeout: float) -> None:
-        self._http, self._timeout = http, timeout
-        self._open: httpx.Response | None = None
-        self._chunks: Iterator[bytes] = iter(())
-
-    def __enter__(self) -> "_Line":
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._open is not None:
-            self._open.close()
-
-    def do(self, step: Step) -> Answer | bytes | Broken:
-        try:
-            if isinstance(step, Read):
-                return next(self._chunks, b"")
-            assert isinstance(step, Ask | Open)  # the others were done before
-            return self._send(step)
-        except httpx.RequestError as error:
-            return _broken(error)
-
-    def _send(self, step: Ask | Open) -> Answer:
-        self.__exit__()
-        ask = step.ask if isinstance(step, Open) else step
-        request = _request(self._http, ask, _blocks(ask.body), self._timeout)
-        follow = ask.method == "GET"
-        response = self._open = self._http.send(request, stream=True, follow_redirects=follow)
-        if isinstance(step, Open) and response.status_code < 400:
-            self._chunks = response.iter_raw()
-            return _answer(response, b"")
-        return _answer(response, response.read())
-
-
-class _AsyncLine:
-    """As ``_Line``, awaited."""
-
-    def __init__(self, http: httpx.AsyncClient, timeout: float) -> None:
-        self._http, self._timeout = http, timeout
-        self._open: httpx.Response | None = None
-        self._chunks: AsyncIterator[bytes] | None = None
-
-    async def __aenter__(self) -> "_AsyncLine":
-        return self
-
-    async def __aexit__(self, *error: object) -> None:
-        if self._open is not None:
-            await self._open.aclose()
-
-    async def do(self, step: Step) -> Answer | bytes | Broken:
-        try:
-            if isinstance(step, Read):
-                assert self._chunks is not None  # plans open first
-                return await anext(self._chunks, b"")
-            assert isinstance(step, Ask | Open)  # the others were done before
-            return await self._send(step)
-        except httpx.RequestError as error:
-            return _broken(error)
-
-    async def _send(self, step: Ask | Open) -> Answer:
-        await self.__aexit__()
-        ask = step.ask if isinstance(step, Open) else step
-        request = _request(self._http, ask, _async_blocks(ask.body), self._timeout)
-        follow = ask.method == "GET"
-        response = self._open = await self._http.send(request, stream=True, follow_redirects=follow)
-        if isinstance(step, Open) and response.status_code < 400:
-            self._chunks = response.aiter_raw()
-            return _answer(response, b"")
-        return _answer(response, await response.aread())
-
-
-def _settings(base_url: str, key: str | None) -> dict[str, Any]:
-    """What both kinds of httpx clients are made with."""
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or "@" in parts.netloc:
-        raise UserError(
-            "The address of the service must be http:// or https:// and a host, without a name or "
-            "password in it.",
-            code="client.url",
-        )
-    headers = {"User-Agent": f"photocast/{__version__}"}
-    if key:
-        headers["Authorization"] = f"Bearer {key}"
-    return {"base_url": base_url, "headers": headers}
-
-
-def _request(
-    http: httpx.Client | httpx.AsyncClient,
-    ask: Ask,
-    body: Iterator[bytes] | AsyncIterator[bytes],
-    timeout: float,
-) -> httpx.Request:
-    size = sum(part.stat().st_size if isinstance(part, Path) else len(part) for part in ask.body)
-    sends = bool(ask.body) or ask.method in ("POST", "PUT")
-    return http.build_request(
-        ask.method,
-        ask.path,
-        params=ask.params,
-        headers={**ask.headers, **({"Content-Length": str(size)} if sends else {})},
-        content=body if ask.body else None,
-        timeout=httpx.Timeout(
-            timeout, connect=min(timeout, _CONNECT_S), read=timeout + ask.patience, pool=None
-        ),
-    )
-
-
-def _answer(response: httpx.Response, body: bytes) -> Answer:
-    return Answer(response.status_code, dict(response.headers), body)
-
-
-def _broken(error: httpx.RequestError) -> Broken:
-    return Broken(str(error) or type(error).__name__)
-
-
-def _blocks(body: Sequence[bytes | Path]) -> Iterator[bytes]:
-    for part in body:
-        if isinstance(part, bytes):
-            yield part
-            continue
-        with part.open("rb") as file:
-            while block := file.read(_BLOCK):
-                yield block
-
-
-async def _async_blocks(body: Sequence[bytes | Path]) -> AsyncIterator[bytes]:
-    blocks = _blocks(body)
-    while block := await asyncio.to_thread(next, blocks, b""):
-        yield block
