@@ -39,12 +39,10 @@ class Presence:
         now = time.time()
         with self._database.write() as connection:
             row = update(workers).where(workers.c.id == worker)
-            values = {"seen_at": now, "beat": workers.c.beat + 1, "facts": facts}
+            values = {"seen_at": now, "facts": facts}
             if not connection.execute(row.values(values)).rowcount:
                 connection.execute(
-                    insert(workers).values(
-                        id=worker, started_at=now, seen_at=now, beat=0, facts=facts
-                    )
+                    insert(workers).values(id=worker, started_at=now, seen_at=now, facts=facts)
                 )
 
     def forget(self, worker: str) -> None:

@@ -188,7 +188,6 @@ workers = Table(
     Column("id", String(64), primary_key=True),
     Column("started_at", Double, nullable=False),
     Column("seen_at", Double, nullable=False),
-    Column("beat", Integer, nullable=False),
     Column("facts", JSON, nullable=False),
 )
 
