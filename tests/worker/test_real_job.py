@@ -3,12 +3,16 @@
 """The real engine as a job: the sample capture in, a checked mesh in the file store."""
 
 import json
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
+from photocast.config import ReconstructConfig
 from photocast.formats.meshes import load_mesh
 from photocast.jobs.record import NewJob
+from photocast.wire import Options
+from photocast.worker.real import config_of
 
 SAMPLE = Path(__file__).parents[2] / "examples" / "sample"
 
@@ -24,13 +28,8 @@ def sample(bench):
 
 
 def test_photos_become_a_mesh_with_its_report_through_the_whole_machinery(bench, sample):
-    options = {
-        "engine": "optimize",
-        "preset": "draft",
-        "formats": ["glb", "obj"],
-        "max_size": 64,
-        "max_seconds": 5,
-    }
+    wanted = Options(preset="draft", formats=["glb", "obj"], max_size=64, max_seconds=5)
+    options = wanted.model_dump(mode="json")  # as the API writes them down
     new = NewJob(owner="me", options=options, labels={}, max_seconds=240)
     job = bench.store.create(new, sample)
     ended = bench.work(lease_seconds=20)
@@ -57,3 +56,10 @@ def test_a_capture_that_cannot_work_is_a_failed_job_with_the_engines_own_words(b
     assert (ended.state, ended.error["retryable"]) == ("failed", False)
     assert ended.error["code"].startswith("capture.")
     assert str(bench.folder) not in ended.error["detail"]
+
+
+def test_every_option_of_the_api_is_a_setting_or_of_another_kind_of_job():
+    options = Options().model_dump(mode="json")
+    assert config_of(options) == ReconstructConfig()
+    settings = {field.name for field in fields(ReconstructConfig)}
+    assert set(options) - settings == {"fake", "profile"}

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A job's options as a run of the pipeline. Only this module and its kin import the engines."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -9,10 +10,20 @@ from typing import Any
 from photocast.config import ReconstructConfig
 from photocast.progress import Progress
 
-__all__ = ["run_real"]
+__all__ = ["config_of", "run_real"]
 
-_ABSENT = {"fake", "max_size_halved"}
-_TUPLES = ("formats",)
+
+def config_of(options: dict[str, Any]) -> ReconstructConfig:
+    """The settings of a run among a job's options; the others are for other kinds of jobs.
+
+    Raises:
+        ConfigError: A setting is outside its limits.
+    """
+    known = {field.name for field in dataclasses.fields(ReconstructConfig)}
+    chosen = {name: value for name, value in options.items() if name in known}
+    if "formats" in chosen:
+        chosen["formats"] = tuple(chosen["formats"])
+    return ReconstructConfig(**chosen)
 
 
 def run_real(
@@ -21,7 +32,7 @@ def run_real(
     """Reconstruct.
 
     Args:
-        options: Fields of ``ReconstructConfig``.
+        options: The job's.
         capture: The job's files.
         out: Result folder; finished stages of an earlier attempt are taken from it.
         progress: Told of every stage.
@@ -31,10 +42,6 @@ def run_real(
     """
     from photocast import pipeline
 
-    fields = {name: value for name, value in options.items() if name not in _ABSENT}
-    for name in _TUPLES:
-        if name in fields:
-            fields[name] = tuple(fields[name])
-    result = pipeline.reconstruct(capture, out, ReconstructConfig(**fields), progress)
+    result = pipeline.reconstruct(capture, out, config_of(options), progress)
     verdict = json.loads((out / "report.json").read_text(encoding="utf-8"))["verdict"]
     return {"verdict": verdict, "warnings": list(result.report.warnings)}
