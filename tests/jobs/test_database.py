@@ -38,16 +38,16 @@ def test_tables_of_another_version_are_refused(database: Database, database_url:
 
 def test_a_row_that_is_there_already_is_an_integrity_error(database: Database):
     with database.write() as connection:
-        connection.execute(text("INSERT INTO workers VALUES ('w', 0, 0, 0, '{}')"))
+        connection.execute(text("INSERT INTO workers VALUES ('w', 0, 0, '{}')"))
     with pytest.raises(IntegrityError), database.write() as connection:
-        connection.execute(text("INSERT INTO workers VALUES ('w', 0, 0, 0, '{}')"))
+        connection.execute(text("INSERT INTO workers VALUES ('w', 0, 0, '{}')"))
     assert not Keyring(database).any(), "the connection is of use afterwards"
 
 
 def test_what_fails_in_the_middle_leaves_nothing_behind(database: Database):
     def fail() -> None:
         with database.write() as connection:
-            connection.execute(text("INSERT INTO workers VALUES ('w', 0, 0, 0, '{}')"))
+            connection.execute(text("INSERT INTO workers VALUES ('w', 0, 0, '{}')"))
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):

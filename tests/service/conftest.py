@@ -66,7 +66,9 @@ class Served:
         job = self.context.leases.claim("wrk_test")
         if job is None:
             return None
-        return Supervisor(self.context.database, self.context.files, config).run(job)
+        return Supervisor(self.context.database, self.context.files, config, threading.Event()).run(
+            job
+        )
 
 
 @contextmanager

@@ -7,8 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,11 @@ import pytest
 from photocast.errors import ConfigError
 from photocast.jobs import celery_bell
 from photocast.jobs.celery_bell import QUEUE, CeleryBell
+from photocast.jobs.database import open_database
+from photocast.jobs.record import FINAL, NewJob, State
 from photocast.jobs.redis_check import RedisDown, check_redis
+from photocast.jobs.store import JobStore
+from photocast.worker.celery_app import CeleryEar
 
 JOB = "job_01m8a9anete10as4kppjkvhnx8"
 
@@ -125,3 +130,85 @@ def test_a_celery_worker_needs_a_broker(tmp_path: Path):
     done = subprocess.run(command, env=env, capture_output=True, encoding="utf-8", check=False)
     assert done.returncode == 2
     assert "worker.no_broker" in done.stderr
+
+
+@pytest.fixture
+def hearing(redis: Any, tmp_path: Path) -> Iterator[Any]:
+    """Starts a worker that hears bells, on an empty database; gives the jobs."""
+    running: list[subprocess.Popen[bytes]] = []
+    store = JobStore(open_database(f"sqlite:///{tmp_path / 'photocast.db'}"))
+
+    def start(poll: float) -> tuple[JobStore, subprocess.Popen[bytes]]:
+        env = {
+            **os.environ,
+            "PHOTOCAST_DATA": str(tmp_path),
+            "PHOTOCAST_BROKER": redis.url,
+            "PHOTOCAST_POLL_SECONDS": str(poll),
+            "PHOTOCAST_FAKE_ENGINE": "1",
+        }
+        command = [sys.executable, "-m", "photocast", "worker", "--celery"]
+        running.append(subprocess.Popen(command, env=env, stdin=subprocess.DEVNULL))
+        return store, running[-1]
+
+    yield start
+    for process in running:
+        process.kill()
+        process.wait()
+    store.database.close()
+
+
+def ends(store: JobStore, ring: Callable[[str], object]) -> bool:
+    """Whether a job that is made and rung for now succeeds within 20 seconds."""
+    fake = {"engine": "fake", "fake": {"seconds": 0.1}}
+    job = store.create(NewJob(owner="ada", options=fake, labels={}, max_seconds=60.0))
+    end = time.monotonic() + 20.0
+    ring(job.id)
+    while time.monotonic() < end:
+        found = store.get(job.id, None)
+        if found is not None and found.state in FINAL:
+            return found.state is State.SUCCEEDED
+        time.sleep(0.1)
+    return False
+
+
+def test_a_worker_that_hardly_ever_looks_hears_the_bell(hearing, bell: CeleryBell):
+    store, worker = hearing(poll=60.0)
+    assert ends(store, bell.ring), "it looks when it starts, and before it would look again"
+    assert ends(store, bell.ring)
+    worker.terminate()
+    assert worker.wait(20) == 0
+
+
+def test_a_worker_that_hears_nothing_looks_by_itself(hearing):
+    store, worker = hearing(poll=0.5)  # Redis does not run
+    assert ends(store, lambda job: None)
+    assert ends(store, lambda job: None)
+    worker.terminate()
+    assert worker.wait(20) == 0
+
+
+def test_a_bell_that_a_busy_worker_hears_lasts_until_it_has_looked_again():
+    stopping, told = threading.Event(), []
+    ear = CeleryEar(stopping)
+
+    def celery() -> None:
+        ear.ring(JOB)
+        told.append("heard")
+
+    bells = threading.Thread(target=celery)
+    bells.start()
+    time.sleep(0.1)
+    assert told == [], "the worker has a job, and does not listen"
+    assert ear.wait(5.0)
+    assert told == [], "it was woken, and looks"
+    assert ear.wait(0.1)
+    bells.join(5.0)
+    assert told == ["heard"]
+    stopping.set()
+    assert not ear.wait(60.0)
+
+
+def test_a_bell_does_not_wait_for_a_worker_that_is_over():
+    ear = CeleryEar(threading.Event())
+    ear.close()
+    ear.ring(JOB)

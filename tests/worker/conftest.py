@@ -3,6 +3,7 @@
 """A service without its web half, with jobs of the fake engine; and a file that means no good."""
 
 import struct
+import threading
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,9 @@ class Bench:
 
     def work(self, **changes) -> Job | None:
         """Run the next job to the end of its attempt, in this process."""
-        supervisor = Supervisor(self.database, self.files, self.config(**changes))
+        supervisor = Supervisor(
+            self.database, self.files, self.config(**changes), threading.Event()
+        )
         job = self.table.claim("wrk_test")
         return None if job is None else supervisor.run(job)
 

@@ -147,8 +147,9 @@ def test_a_cancelled_job_ends_soon_even_if_it_does_not_listen(bench, how):
 
 def test_a_worker_that_is_stopped_gives_its_job_back_without_blame(bench):
     job = bench.add(seconds=60)
-    supervisor = Supervisor(bench.database, bench.files, bench.config())
-    threading.Timer(1.5, supervisor.stopping.set).start()
+    stopping = threading.Event()
+    supervisor = Supervisor(bench.database, bench.files, bench.config(), stopping)
+    threading.Timer(1.5, stopping.set).start()
     back = supervisor.run(bench.table.claim("wrk_a"))
     assert (back.state, back.losses, back.lease_owner) == ("queued", 0, None)
     assert processes_of(job.id) == []
@@ -164,7 +165,7 @@ def test_a_job_that_was_taken_away_is_dropped_and_nothing_is_written(bench):
         assert bench.table.claim("wrk_b").attempt == 2
 
     threading.Timer(1.5, take).start()
-    ended = Supervisor(bench.database, bench.files, bench.config()).run(claimed)
+    ended = Supervisor(bench.database, bench.files, bench.config(), threading.Event()).run(claimed)
     assert ended is None
     now = bench.store.get(job.id, None)
     assert (now.state, now.attempt, now.lease_owner) == ("running", 2, "wrk_b")

@@ -2,6 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """``photocast worker``: take jobs from the database and run them."""
 
+import signal
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -9,7 +11,7 @@ import typer
 
 if TYPE_CHECKING:
     from photocast.settings import Settings
-    from photocast.worker.supervise import WorkerConfig
+    from photocast.worker.loop import Waiter
 
 __all__ = ["worker"]
 
@@ -33,15 +35,27 @@ def worker(
     `photocast serve` starts its own. Start others on more hosts, or for more GPUs, with the same
     database and files (PHOTOCAST_DATABASE, PHOTOCAST_FILES).
     """
-    from photocast.jobs.database import open_database
-    from photocast.jobs.files import open_files
     from photocast.settings import load_settings
     from photocast.telling import configure_logging
-    from photocast.worker.loop import NoBell, PipeBell, run_worker, worker_name
-    from photocast.worker.supervise import WorkerConfig, stop_on_signals
+    from photocast.worker.loop import NoBell, PipeBell, worker_name
 
     settings = load_settings(data=data)
     configure_logging(settings.log_format)
+    name, stopping = name or worker_name(), threading.Event()
+    if celery:
+        return _with_celery(settings, name, stopping)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    _work(settings, name, stopping, PipeBell(stopping) if bell else NoBell(stopping))
+    return None
+
+
+def _work(settings: "Settings", name: str, stopping: threading.Event, bell: "Waiter") -> None:
+    from photocast.jobs.database import open_database
+    from photocast.jobs.files import open_files
+    from photocast.worker.loop import run_worker
+    from photocast.worker.supervise import WorkerConfig
+
     config = WorkerConfig(
         work=settings.work_folder,
         lease_seconds=settings.lease_seconds,
@@ -52,23 +66,13 @@ def worker(
         keep_seconds=settings.keep_artifacts_seconds,
         max_losses=settings.max_losses,
     )
-    if celery:
-        return _with_celery(settings, config, name or worker_name())
-    run_worker(
-        open_database(settings.database_url),
-        open_files(settings.files_url),
-        config,
-        name=name or worker_name(),
-        poll=settings.poll_seconds,
-        waiter=PipeBell if bell else NoBell,
-        prepare=stop_on_signals,
-    )
+    database, files = open_database(settings.database_url), open_files(settings.files_url)
+    poll = settings.poll_seconds
+    run_worker(database, files, config, name=name, poll=poll, stopping=stopping, bell=bell)
 
 
-def _with_celery(settings: "Settings", config: "WorkerConfig", name: str) -> None:
+def _with_celery(settings: "Settings", name: str, stopping: threading.Event) -> None:
     from photocast.errors import ConfigError
-    from photocast.jobs.database import open_database
-    from photocast.jobs.files import open_files
     from photocast.worker.celery_app import run_celery_worker
 
     if not settings.broker:
@@ -79,8 +83,8 @@ def _with_celery(settings: "Settings", config: "WorkerConfig", name: str) -> Non
         )
     run_celery_worker(
         settings.broker,
-        lambda: (open_database(settings.database_url), open_files(settings.files_url)),
-        config,
+        lambda ear: _work(settings, name, stopping, ear),
+        stopping,
         name=name,
         longest=settings.max_job_seconds,
     )

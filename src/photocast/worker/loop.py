@@ -8,7 +8,6 @@ import platform
 import select
 import threading
 import time
-from collections.abc import Callable
 from typing import Any, Protocol
 
 from photocast.jobs.database import Database, DatabaseDown
@@ -21,7 +20,7 @@ from photocast.worker.gpu import device_facts
 from photocast.worker.supervise import Supervisor, WorkerConfig
 from photocast.worker.sweep import sweep_work
 
-__all__ = ["NoBell", "PipeBell", "Waiter", "be_seen", "run_worker", "worker_name"]
+__all__ = ["NoBell", "PipeBell", "Waiter", "run_worker", "worker_name"]
 
 _log = logging.getLogger(__name__)
 _TELL_EVERY = 10.0
@@ -85,8 +84,8 @@ def run_worker(
     *,
     name: str,
     poll: float,
-    waiter: Callable[[threading.Event], Waiter] = NoBell,
-    prepare: Callable[[Supervisor], None] = lambda supervisor: None,
+    stopping: threading.Event,
+    bell: Waiter,
 ) -> None:
     """Work until told to stop.
 
@@ -96,31 +95,29 @@ def run_worker(
         config: How jobs are treated.
         name: Of this worker; nobody else's.
         poll: Seconds between looks, if no bell rings.
-        waiter: Makes what waits for bells, from the event that ends the worker.
-        prepare: Called once, with what runs the jobs; installs handlers of signals.
+        stopping: Ends the worker when it is set; set when the worker has ended.
+        bell: Where it hears that there may be work.
     """
-    supervisor = Supervisor(database, files, config)
-    prepare(supervisor)
-    bell = waiter(supervisor.stopping)
+    supervisor = Supervisor(database, files, config, stopping)
     table = LeaseTable(database, max_losses=config.max_losses)
-    seen = be_seen(database, config, name, supervisor.stopping)
-    while not supervisor.stopping.is_set():
+    seen = _be_seen(database, config, name, stopping)
+    while not stopping.is_set():
         began = time.monotonic()
         try:
             job = table.claim(name)
         except DatabaseDown as error:
             _log.warning("cannot look for work: %s", error, extra={"event": "worker.delayed"})
-            supervisor.stopping.wait(poll)
+            stopping.wait(poll)
             continue
         if job is not None:
             supervisor.run(job, began)
         elif not bell.wait(poll):
             break
-    supervisor.stopping.set()
+    stopping.set()
     seen.join()
 
 
-def be_seen(
+def _be_seen(
     database: Database, config: WorkerConfig, name: str, stopping: threading.Event
 ) -> threading.Thread:
     """Start telling that a worker lives, and clearing up after jobs, until it stops."""

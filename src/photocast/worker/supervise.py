@@ -9,7 +9,6 @@ the process dies with it and the lease runs out.
 import json
 import logging
 import shutil
-import signal
 import threading
 import time
 from collections.abc import Callable
@@ -76,12 +75,18 @@ class WorkerConfig:
 class Supervisor:
     """Runs claimed jobs one after the other."""
 
-    def __init__(self, database: Database, files: FileStore, config: WorkerConfig) -> None:
+    def __init__(
+        self,
+        database: Database,
+        files: FileStore,
+        config: WorkerConfig,
+        stopping: threading.Event,
+    ) -> None:
+        """Prepare; when ``stopping`` is set, the job is stopped and given back."""
         self._table = LeaseTable(database, max_losses=config.max_losses)
         self._store, self._history = JobStore(database), StageHistory(database)
         self._files, self._config = files, config
-        self.stopping = threading.Event()
-        """Set when the worker should end: its job is stopped and given back."""
+        self._stopping = stopping
 
     def run(self, job: Job, since: float | None = None) -> Job | None:
         """Run a job that was claimed.
@@ -97,7 +102,7 @@ class Supervisor:
         folder = self._config.work / job.id
         _log.info("job started", extra={"event": "job.started", "job": job.id})
         since = time.monotonic() if since is None else since
-        attempt = _Attempt(self._table, job, self._config, self.stopping, since)
+        attempt = _Attempt(self._table, job, self._config, self._stopping, since)
         try:
             outcome = self._outcome(job, folder, attempt)
             ended = attempt.insist(lambda: self._table.finish(job, outcome)) if outcome else None
@@ -357,12 +362,6 @@ class _Attempt:
     def _renew(self, at: float) -> None:
         if (process := self._process) is not None:
             process.renew(at)
-
-
-def stop_on_signals(supervisor: Supervisor) -> None:
-    """Let SIGTERM and SIGINT end the worker after its job was given back."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: supervisor.stopping.set())
 
 
 def _profile(job: Job) -> str:
