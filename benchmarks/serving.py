@@ -19,10 +19,11 @@ def start(folder: Path, **settings: str) -> tuple[subprocess.Popen[bytes], int]:
     """
     command = [sys.executable, "-m", "photocast", "serve", "--data", str(folder), "--port", "0"]
     named = {f"PHOTOCAST_{name.upper()}": value for name, value in settings.items()}
+    usual = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     log = folder / "log.txt"
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [*command, "--workers", "0"], stderr=file, env={**os.environ, **named}, cwd=folder
+            [*command, "--workers", "0"], stderr=file, env={**usual, **named}, cwd=folder
         )
     while process.poll() is None:
         found = re.search(r"running on http://127.0.0.1:(\d+)", log.read_text(encoding="utf-8"))

@@ -29,7 +29,6 @@ class Settings(BaseSettings):
         env_prefix="PHOTOCAST_",
         extra="ignore",
         frozen=True,
-        use_attribute_docstrings=True,
     )
 
     data: Path = Path("photocast-data")

@@ -60,13 +60,13 @@ Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 class _Sent(BaseModel):
     """The service writes it; a client of an older version must not stumble over new fields."""
 
-    model_config = ConfigDict(extra="ignore", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="ignore")
 
 
 class _Received(BaseModel):
     """The service reads it."""
 
-    model_config = ConfigDict(extra="forbid", use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid")
 
 
 class FakeOptions(_Received):

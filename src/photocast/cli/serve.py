@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """``photocast serve``: the HTTP API, with workers of its own."""
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,6 +45,7 @@ def serve(
     Every option and more can be set in the environment; see docs/service.md. Listening on another
     address than this machine's own needs a key: `photocast keys add`.
     """
+    gc.disable()  # all that is imported stays, and looking at it again and again takes a while
     import uvicorn
 
     from photocast.service.app import create_app
@@ -57,10 +59,13 @@ def serve(
     _check_public(settings)
 
     app = create_app(settings, _bell(settings))
+    gc.freeze()
+    gc.enable()
     uvicorn.run(
         app,
         host=settings.host,
         port=settings.port,
+        ws="none",
         log_config=None,
         access_log=False,
         server_header=False,

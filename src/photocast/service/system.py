@@ -14,11 +14,11 @@ from photocast.jobs.overview import look
 from photocast.jobs.presence import Presence, Seen
 from photocast.service.auth import Reader
 from photocast.service.context import ContextOf
+from photocast.service.describe import options_schema
 from photocast.settings import Settings
 from photocast.wire import (
     DeviceView,
     EngineView,
-    Options,
     OptionsView,
     PresetView,
     SystemView,
@@ -61,7 +61,7 @@ def read_options(caller: Reader, context: ContextOf) -> OptionsView:
     del caller  # it was allowed
     offered = _offered(context.settings)
     return OptionsView(
-        options=Options.model_json_schema(),
+        options=options_schema(),
         presets=[_preset(name) for name in PRESETS],
         engines=[
             EngineView(name=name, about=about, offered=name in offered)
@@ -81,7 +81,7 @@ def read_system(request: Request, caller: Reader, context: ContextOf) -> SystemV
         workers=[_worker(worker) for worker in seen],
         jobs=look(context.database).jobs,
         limits={name: getattr(settings, name) for name in _LIMITS},
-        formats=Options.model_json_schema()["properties"]["formats"]["items"]["enum"],
+        formats=options_schema()["properties"]["formats"]["items"]["enum"],
         webhooks=settings.webhooks,
     )
 

@@ -13,10 +13,12 @@ Source: OWASP, Server-Side Request Forgery Prevention; the registries of IANA fo
 import asyncio
 import ipaddress
 import socket
-
-import httpx
+from typing import TYPE_CHECKING
 
 from photocast.errors import UserError
+
+if TYPE_CHECKING:
+    import httpx  # for what runs, it is imported where it is used: it would delay the start
 
 __all__ = ["WebhookRefused", "check_url", "is_public", "post", "resolve"]
 
@@ -57,7 +59,7 @@ def is_public(address: str) -> bool:
     return found.is_global and not (found.is_multicast or found.is_reserved)
 
 
-def check_url(text: str, *, private: bool) -> httpx.URL:
+def check_url(text: str, *, private: bool) -> "httpx.URL":
     """Judge a URL without asking a resolver.
 
     Args:
@@ -67,6 +69,8 @@ def check_url(text: str, *, private: bool) -> httpx.URL:
     Raises:
         WebhookRefused: It is no URL, or leads where it must not.
     """
+    import httpx
+
     try:
         url = httpx.URL(text)
     except (httpx.InvalidURL, UnicodeError):
@@ -87,7 +91,7 @@ def check_url(text: str, *, private: bool) -> httpx.URL:
     return url
 
 
-async def resolve(url: httpx.URL, *, private: bool) -> list[str]:
+async def resolve(url: "httpx.URL", *, private: bool) -> list[str]:
     """The addresses of a URL's host, all of them judged.
 
     Raises:
@@ -102,7 +106,7 @@ async def resolve(url: httpx.URL, *, private: bool) -> list[str]:
 
 
 async def post(
-    client: httpx.AsyncClient, text: str, headers: dict[str, str], body: bytes, *, private: bool
+    client: "httpx.AsyncClient", text: str, headers: dict[str, str], body: bytes, *, private: bool
 ) -> int:
     """Send a message to a judged address of a URL's host; the status of the answer.
 
@@ -110,6 +114,8 @@ async def post(
         WebhookRefused: It leads where it must not.
         OSError, httpx.HTTPError: Nobody answers as they should.
     """
+    import httpx
+
     url = check_url(text, private=private)
     *others, last = await resolve(url, private=private)
     for address in others:
@@ -121,7 +127,11 @@ async def post(
 
 
 async def _post(
-    client: httpx.AsyncClient, url: httpx.URL, address: str, headers: dict[str, str], body: bytes
+    client: "httpx.AsyncClient",
+    url: "httpx.URL",
+    address: str,
+    headers: dict[str, str],
+    body: bytes,
 ) -> int:
     named = {**headers, "Host": url.netloc.decode()}
     extensions = {"sni_hostname": url.raw_host.decode()}

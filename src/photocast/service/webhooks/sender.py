@@ -6,9 +6,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import httpx
 from starlette.concurrency import run_in_threadpool
 
 from photocast import __version__
@@ -16,6 +15,9 @@ from photocast.jobs.database import DatabaseDown
 from photocast.jobs.deliveries import Deliveries, Delivery
 from photocast.service.webhooks.guard import WebhookRefused, post
 from photocast.service.webhooks.sign import signed_headers
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = ["WebhookSender"]
 
@@ -48,16 +50,14 @@ class WebhookSender:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _run(self) -> None:
-        headers = {"User-Agent": f"photocast/{__version__}", "Content-Type": "application/json"}
-        async with httpx.AsyncClient(
-            verify=httpx.create_ssl_context(), trust_env=False, timeout=_WHOLE_S, headers=headers
-        ) as client:
+        await asyncio.sleep(_LOOK_S)  # while the service starts it has no time to load httpx
+        async with await run_in_threadpool(_new_client) as client:
             while True:
                 with contextlib.suppress(DatabaseDown):  # readiness tells of it
                     await self._look(client)
                 await asyncio.sleep(_LOOK_S)
 
-    async def _look(self, client: httpx.AsyncClient) -> None:
+    async def _look(self, client: "httpx.AsyncClient") -> None:
         if room := _AT_ONCE - len(self._sending):
             for sent, webhook in await run_in_threadpool(self._deliveries.claim, room):
                 task = asyncio.create_task(self._send(client, sent, webhook))
@@ -66,7 +66,7 @@ class WebhookSender:
                 task.add_done_callback(_tell_bug)
 
     async def _send(
-        self, client: httpx.AsyncClient, sent: Delivery, webhook: dict[str, Any]
+        self, client: "httpx.AsyncClient", sent: Delivery, webhook: dict[str, Any]
     ) -> None:
         began, at = time.monotonic(), time.time()
         status, error = await self._try(client, sent, webhook, int(at))
@@ -88,9 +88,11 @@ class WebhookSender:
             _log.info("message %s", state, extra={**_named(sent), "status": status, "why": error})
 
     async def _try(
-        self, client: httpx.AsyncClient, sent: Delivery, webhook: dict[str, Any], at: int
+        self, client: "httpx.AsyncClient", sent: Delivery, webhook: dict[str, Any], at: int
     ) -> tuple[int | None, str | None]:
         """The status of the answer, or why there is none."""
+        import httpx
+
         body = sent.body.encode()
         headers = signed_headers(webhook["secret"], sent.id, at, body)
         sending = post(client, webhook["url"], headers, body, private=self._private)
@@ -102,6 +104,14 @@ class WebhookSender:
             return None, f"No answer within {_WHOLE_S:g} s."
         except (OSError, httpx.HTTPError, httpx.InvalidURL) as error:  # its text may name addresses
             return None, f"No connection or no answer ({type(error).__name__})."
+
+
+def _new_client() -> "httpx.AsyncClient":
+    import httpx
+
+    headers = {"User-Agent": f"photocast/{__version__}", "Content-Type": "application/json"}
+    trusted = httpx.create_ssl_context()
+    return httpx.AsyncClient(verify=trusted, trust_env=False, timeout=_WHOLE_S, headers=headers)
 
 
 def _tell_bug(task: asyncio.Task[None]) -> None:
