@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="limits are POSI
 MIB = 1 << 20
 
 
-def run(code: str, **changes: float) -> LimitedResult:
+def run(code: str, **changes: Any) -> LimitedResult:
     """Run Python code within limits that are wide for it."""
     limits = {"memory_bytes": 256 * MIB, "cpu_seconds": 5, "wall_seconds": 20, "file_bytes": MIB}
     return run_limited([sys.executable, "-c", code], **(limits | changes))
@@ -65,6 +66,13 @@ def test_a_child_that_sleeps_is_killed_in_time():
     start = time.monotonic()
     result = run("import time; print('slow', flush=True); time.sleep(60)", wall_seconds=1.5)
     assert (result.stdout, result.rc, result.why) == (b"slow\n", -9, "wall")
+    assert time.monotonic() - start < 10
+
+
+def test_a_child_that_nobody_wants_any_more_is_killed():
+    start = time.monotonic()
+    result = run("import time; time.sleep(60)", stopped=lambda: time.monotonic() > start + 1)
+    assert (result.rc, result.why) == (-9, "stopped")
     assert time.monotonic() - start < 10
 
 

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from photocast.errors import PhotocastError
+from photocast.errors import Cancelled, PhotocastError
 from photocast.limited import LimitedResult, run_limited
 
 __all__ = ["CHILDREN", "Allowance", "answer", "ask"]
@@ -70,12 +70,15 @@ def _told(raised: PhotocastError | MemoryError | OSError) -> PhotocastError:
     )
 
 
-def ask(child: str, words: Sequence[str]) -> dict[str, Any]:
+def ask(
+    child: str, words: Sequence[str], *, stopped: Callable[[], bool] = lambda: False
+) -> dict[str, Any]:
     """Run a child within its limits and give its document, or one that says how it failed.
 
     Args:
         child: One of ``CHILDREN``.
         words: Its arguments.
+        stopped: Once true, the child is killed and its document says so.
     """
     argv = [sys.executable, "-m", f"photocast.worker.{child}", *words]
     allowed = CHILDREN[child]
@@ -85,6 +88,7 @@ def ask(child: str, words: Sequence[str]) -> dict[str, Any]:
         cpu_seconds=allowed.cpu_seconds,
         wall_seconds=allowed.wall_seconds,
         file_bytes=allowed.file_bytes,
+        stopped=stopped,
     )
     return _document(result, allowed)
 
@@ -96,6 +100,8 @@ def _document(result: LimitedResult, allowed: Allowance) -> dict[str, Any]:
             return document
         except ValueError:
             pass  # it ended with a traceback
+    if result.why == "stopped":
+        return _refusal(Cancelled("It was stopped while its files were looked at."))
     if result.why in ("cpu", "wall"):
         return _refusal(
             PhotocastError(

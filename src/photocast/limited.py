@@ -15,19 +15,20 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
 __all__ = ["LimitedResult", "Why", "apply_limits", "run_limited"]
 
-Why = Literal["", "exit", "signal", "cpu", "wall", "output"]
+Why = Literal["", "exit", "signal", "cpu", "wall", "output", "stopped"]
 
 _OPEN_FILES = 256
 _MOST_OUTPUT = 8 << 20
 _KEPT_ERRORS = 8 << 10
 _PIECE = 1 << 16
+_TICK = 0.25
 _SET_PARENT_DEATH_SIGNAL = 1  # of prctl
 _KEPT_VARIABLES = ("PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "HOME", "TMPDIR")
 _VARIABLES = {
@@ -50,7 +51,8 @@ class LimitedResult:
     """Exit code; negative is the number of the signal that ended it."""
     why: Why
     """Empty if it ended well; ``exit``: by itself, with another code than 0; ``signal``: it crashed
-    or was killed; ``cpu``, ``wall``, ``output``: it went beyond that limit."""
+    or was killed; ``cpu``, ``wall``, ``output``: it went beyond that limit; ``stopped``: it was no
+    longer wanted."""
     stderr: bytes = b""
     """The end of it, for logs; may name files, so not for users."""
 
@@ -89,6 +91,7 @@ def run_limited(
     file_bytes: int,
     output_bytes: int = _MOST_OUTPUT,
     variables: Mapping[str, str] | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> LimitedResult:
     """Run a program without a shell, with nothing to read, and with an environment of its own.
 
@@ -102,6 +105,7 @@ def run_limited(
         file_bytes: See :func:`apply_limits`.
         output_bytes: Of its standard output; at more it is killed.
         variables: More of the environment, on top of the few that are kept.
+        stopped: Asked several times a second; once true, the program is killed.
     """
     limits = {"memory_bytes": memory_bytes, "cpu_seconds": cpu_seconds, "file_bytes": file_bytes}
     words = [sys.executable, "-I", "-S", __file__, json.dumps(limits), str(os.getpid()), *argv]
@@ -116,7 +120,7 @@ def run_limited(
         start_new_session=True,
     ) as process:
         try:
-            stdout, stderr, why = _streams(process, output_bytes, deadline)
+            stdout, stderr, why = _streams(process, output_bytes, deadline, stopped)
             if not why:
                 with suppress(subprocess.TimeoutExpired):
                     process.wait(max(deadline - time.monotonic(), 0))
@@ -130,7 +134,10 @@ def run_limited(
 
 
 def _streams(
-    process: subprocess.Popen[bytes], output_bytes: int, deadline: float
+    process: subprocess.Popen[bytes],
+    output_bytes: int,
+    deadline: float,
+    stopped: Callable[[], bool],
 ) -> tuple[bytes, bytes, Why]:
     """Collect what it says until both streams end, or it says or takes too much."""
     assert process.stdout is not None
@@ -143,7 +150,9 @@ def _streams(
             left = deadline - time.monotonic()
             if left <= 0:
                 return bytes(said), bytes(complained), "wall"
-            for key, _ in selector.select(left):
+            if stopped():
+                return bytes(said), bytes(complained), "stopped"
+            for key, _ in selector.select(min(left, _TICK)):
                 piece = os.read(key.fd, _PIECE)
                 if not piece:
                     selector.unregister(key.fileobj)

@@ -14,11 +14,12 @@ import threading
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from photocast.jobs.lease import Watch
-from photocast.jobs.record import State
+from photocast.jobs.record import NewJob, State
 from photocast.worker.process import JobProcess, group_memory
 from photocast.worker.supervise import Supervisor
 
@@ -143,6 +144,21 @@ def test_a_cancelled_job_ends_soon_even_if_it_does_not_listen(bench, how):
     assert ended.state == "canceled"
     assert time.monotonic() - began < 8
     assert processes_of(job.id) == []
+
+
+def test_a_job_is_cancelled_while_its_photos_are_looked_at(bench):
+    noise = np.random.default_rng(0).integers(0, 255, (1500, 1500, 3), dtype=np.uint8)
+    photo = io.BytesIO()
+    Image.fromarray(noise).save(photo, "PNG")
+    photos = [bench.stored("images", f"{n}.png", photo.getvalue()) for n in range(40)]
+    new = NewJob(owner="me", options={"engine": "optimize"}, labels={}, max_seconds=60.0)
+    job = bench.store.create(new, photos)
+    claimed = bench.table.claim("wrk_a")
+    bench.store.cancel(job.id, "me")
+    began = time.monotonic()
+    supervisor = Supervisor(bench.database, bench.files, bench.config(), threading.Event())
+    assert supervisor.run(claimed).state == "canceled"
+    assert time.monotonic() - began < 6, "looking at them all takes longer"
 
 
 def test_a_worker_that_is_stopped_gives_its_job_back_without_blame(bench):

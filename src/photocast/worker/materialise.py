@@ -5,7 +5,7 @@
 import json
 import mimetypes
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +59,9 @@ def fetch_inputs(files: FileStore, given: Iterable[Input], folder: Path) -> None
         files.fetch(one.key, target)
 
 
-def look_into(job: Job, given: Path, capture: Path) -> dict[str, Any] | None:
+def look_into(
+    job: Job, given: Path, capture: Path, *, stopped: Callable[[], bool]
+) -> dict[str, Any] | None:
     """Strip the photos of what they tell of people and places, then see whether they can do.
 
     Both happen in processes with limits, before anything heavy sees a file.
@@ -68,6 +70,7 @@ def look_into(job: Job, given: Path, capture: Path) -> dict[str, Any] | None:
         job: Whose files they are.
         given: As they were uploaded; removed.
         capture: Is made.
+        stopped: Once true, looking ends and what is returned means nothing.
 
     Returns:
         Why the job cannot be done, as its error; ``None`` if nothing speaks against it.
@@ -75,7 +78,7 @@ def look_into(job: Job, given: Path, capture: Path) -> dict[str, Any] | None:
     if job.kind is not Kind.RECONSTRUCT:
         given.rename(capture)
         return None
-    cleaned = ask("clean", [str(given), str(capture)])
+    cleaned = ask("clean", [str(given), str(capture)], stopped=stopped)
     shutil.rmtree(given, ignore_errors=True)
     if not cleaned["ok"]:
         return _refusal(cleaned["error"])
@@ -83,7 +86,8 @@ def look_into(job: Job, given: Path, capture: Path) -> dict[str, Any] | None:
         return None
     names = ("engine", "preset", "max_size", "reference")
     options = {name: job.options[name] for name in names if job.options.get(name)}
-    found = ask("preflight", [str(capture), "--options", json.dumps(options)])
+    words = [str(capture), "--options", json.dumps(options)]
+    found = ask("preflight", words, stopped=stopped)
     if not found["ok"]:
         return _refusal(found["error"])
     if not found["errors"]:

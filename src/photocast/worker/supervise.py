@@ -126,11 +126,14 @@ class Supervisor:
             inputs = attempt.insist(lambda: self._store.inputs(job.id))
             if inputs is None:
                 return None
-            if (problem := self._prepare(job, inputs, folder, attempt)) is not None:
+            problem = self._prepare(job, inputs, folder, attempt)
+            ending = attempt.stopped()
+            if ending is None and problem is not None:
                 return Outcome(state=State.FAILED, error=problem)
-            self._describe(job, folder, attempt)
-            ending = attempt.wait_for_gpu() or attempt.watch(JobProcess(folder))
             if ending is None:
+                self._describe(job, folder, attempt)
+                ending = attempt.wait_for_gpu() or attempt.watch(JobProcess(folder))
+            if ending is None or attempt.keeper.lost.is_set():
                 return None
             made = ending.outcome(job)
             out = folder / "out"
@@ -156,7 +159,7 @@ class Supervisor:
         shutil.rmtree(capture, ignore_errors=True)  # of an earlier attempt
         attempt.outlast(lambda: fetch_inputs(self._files, inputs, given))
         attempt.say({"stage": "preflight", "message": "looking at the files"})
-        return look_into(job, given, capture)
+        return look_into(job, given, capture, stopped=attempt.over)
 
     def _describe(self, job: Job, folder: Path, attempt: "_Attempt") -> None:
         """Write what the process needs to know."""
@@ -259,10 +262,18 @@ class _Attempt:
             needed,
             self._config.gpu_wait_seconds,
             say=lambda message: self.say({"stage": "wait", "message": message}),
-            stopped=lambda: bool(self._told_to_stop()) or self.keeper.lost.is_set(),
+            stopped=self.over,
         )
         if not room:
             return _Ending(error=_busy(needed, self._config.gpu_wait_seconds))
+        return self.stopped()
+
+    def over(self) -> bool:
+        """Whether nobody waits for this attempt any more."""
+        return bool(self._told_to_stop()) or self.keeper.lost.is_set()
+
+    def stopped(self) -> _Ending | None:
+        """How the attempt ends before its process has begun, if it was told to stop."""
         reason = self._told_to_stop()
         return _Ending(reason=reason) if reason else None
 
