@@ -8,7 +8,8 @@ A web process and workers run the engine ``fake``. Meanwhile, at random: SIGKILL
 processes, workers, the web process and the servers; Redis flushed; bells rung twice, late and for
 jobs that are over; a long write lock on SQLite; a full disk; wall clocks that jump. In the end
 every job must have ended once, with its files, and a witness (a lock of the kernel that each run
-takes) must never have seen one running twice. Exit code 0 only if all that holds.
+takes) must never have seen one running twice. Exit code 0 only if all that holds. A run that is
+stopped together with its worker counts apart: it can neither go on nor end until it is let go.
 """
 
 import argparse
@@ -335,6 +336,7 @@ class Torture:
         runs = (self.witness / "runs").read_text(encoding="ascii").splitlines()
         faults += [f"ran twice at once: {line}" for line in runs if line.endswith("twice")]
         self.runs = Counter(line.split()[0] for line in runs)
+        self.frozen = sum(line.endswith("frozen") for line in runs)
         faults += [
             f"more runs than attempts: {j}" for j in jobs if j and self.runs[j.id] > j.attempt
         ]
@@ -411,6 +413,7 @@ class Torture:
             "errors": dict(self.codes),
             "attempts": {str(k): v for k, v in sorted(self.attempts.items())},
             "runs": self.runs.total(),
+            "begun_while_another_was_frozen": self.frozen,
             "swept": self.swept,
             "orphan_processes": len(orphans),
             "faults": faults[:20],

@@ -75,6 +75,9 @@ class Settings(BaseSettings):
     gpu_wait_seconds: float = Field(default=600.0, ge=0)
     """How long to wait for it while others hold it [s]."""
 
+    weights: Path | None = None
+    """Folder of weights, on each worker's host; with one, the engine ``generate`` is offered."""
+
     max_photos: int = Field(default=500, ge=1)
     """Photos of a job."""
     max_file_bytes: int = Field(default=200 * _MB, ge=1)
@@ -123,6 +126,12 @@ class Settings(BaseSettings):
     def is_local(self) -> bool:
         """Whether only this machine can reach the service."""
         return self.host in ("127.0.0.1", "::1", "localhost")
+
+    @property
+    def engines(self) -> tuple[str, ...]:
+        """Engines that a job can name with success."""
+        generate = ("generate",) if self.weights is not None else ()
+        return ("optimize", *generate, "auto", *(("fake",) if self.fake_engine else ()))
 
     def shown(self) -> dict[str, Any]:
         """All settings as they may be printed: without passwords."""

@@ -215,6 +215,17 @@ def test_a_job_without_photos_is_refused_unless_it_only_pretends(served):
     assert client.post("/v1/jobs", json=FAKE).status_code == 202
 
 
+def test_the_engine_generate_is_there_only_where_there_are_weights(serve, tmp_path):
+    wanted = {"request": json.dumps({"options": {"engine": "generate"}})}
+    with serve() as served:
+        answer = served.client().post("/v1/jobs", files=photos(1), data=wanted)
+        assert (answer.status_code, answer.json()["code"]) == (422, "engine.unknown")
+        assert "PHOTOCAST_WEIGHTS" in answer.json()["detail"]
+    with serve(weights=tmp_path) as served:
+        answer = served.client().post("/v1/jobs", files=photos(1), data=wanted)
+        assert answer.status_code == 202
+
+
 def test_the_fake_engine_is_there_only_when_offered(serve):
     with serve(fake_engine=False) as served:
         answer = post(served.client(), photos(1))

@@ -2,15 +2,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """The real engine as a job: the sample capture in, a checked mesh in the file store."""
 
+import io
 import json
 from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from photocast.config import ReconstructConfig
 from photocast.formats.meshes import load_mesh
 from photocast.jobs.record import NewJob
+from photocast.nets.seeded import write_test_weights
 from photocast.wire import Options
 from photocast.worker.real import config_of
 
@@ -47,6 +51,40 @@ def test_photos_become_a_mesh_with_its_report_through_the_whole_machinery(bench,
     assert str(bench.folder) not in json.dumps(run["inputs"])  # no path of the worker's
     said = [e.data["message"].partition(":")[0] for e in bench.store.events(job.id, kinds=["log"])]
     assert {"decode", "volume", "appearance", "save"} <= set(said)
+
+
+def test_photos_without_cameras_become_a_mesh_where_the_worker_has_weights(bench):
+    """With seeded test weights: what is made means nothing, and the report says so."""
+    weights = write_test_weights(bench.folder / "weights").root
+    photos = tuple(bench.stored("images", f"{n}.png", _disc(n)) for n in range(3))
+    options = {"engine": "auto", "preset": "draft"}
+    job = bench.store.create(
+        NewJob(owner="me", options=options, labels={}, max_seconds=240), photos
+    )
+    ended = bench.work(lease_seconds=20, weights=weights)
+    assert (ended.state, ended.error) == ("succeeded", None)
+    assert any("means nothing" in warning for warning in ended.warnings)
+    made = {one.name for one in bench.store.artifacts(job.id)}
+    assert {"mesh.glb", "gaussians.ply", "report.json"} <= made
+
+
+def test_photos_without_cameras_are_refused_where_the_worker_has_no_weights(bench):
+    photos = tuple(bench.stored("images", f"{n}.png", _disc(n)) for n in range(3))
+    new = NewJob(owner="me", options={"engine": "auto"}, labels={}, max_seconds=60)
+    bench.store.create(new, photos)
+    ended = bench.work(lease_seconds=20)
+    assert (ended.state, ended.error["code"]) == ("failed", "capture.no_cameras")
+
+
+def _disc(number: int) -> bytes:
+    """A PNG of a disc on nothing."""
+    y, x = np.mgrid[0:160, 0:192]
+    inside = (x - 80 - 10 * number) ** 2 + (y - 80) ** 2 < 3600
+    pixels = np.zeros((160, 192, 4), np.uint8)
+    pixels[inside] = [60 * number, 200, 255 - 60 * number, 255]
+    written = io.BytesIO()
+    Image.fromarray(pixels).save(written, "PNG")
+    return written.getvalue()
 
 
 def test_a_capture_that_cannot_work_is_a_failed_job_with_the_engines_own_words(bench):

@@ -65,6 +65,7 @@ def _work(settings: "Settings", name: str, stopping: threading.Event, bell: "Wai
         grace_seconds=settings.grace_seconds,
         keep_seconds=settings.keep_artifacts_seconds,
         max_losses=settings.max_losses,
+        weights=settings.weights.resolve() if settings.weights else None,
     )
     database, files = open_database(settings.database_url), open_files(settings.files_url)
     poll = settings.poll_seconds

@@ -107,17 +107,23 @@ def check_room(context: Context, coming: int = 0) -> None:
         )
 
 
+_OFFER = {
+    "fake": "start the service with --fake-engine for it",
+    "generate": "its operator can fetch the weights and set PHOTOCAST_WEIGHTS for it",
+}
+
+
 def check_options(context: Context, options: Options) -> None:
     """Refuse what this service does not offer.
 
     Raises:
-        ServiceError: The fake engine is off.
+        ServiceError: It names an engine that is off.
     """
-    if options.engine == "fake" and not context.settings.fake_engine:
+    if options.engine not in context.settings.engines:
         raise ServiceError(
             422,
             "engine.unknown",
-            "The engine fake is not offered here; start the service with --fake-engine for it.",
+            f"The engine {options.engine} is not offered here; {_OFFER[options.engine]}.",
             errors=[
                 ProblemItem(
                     pointer="/options/engine", code="engine.unknown", detail="It is not offered."

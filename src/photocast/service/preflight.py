@@ -19,6 +19,7 @@ from photocast.service.incoming import Incoming
 from photocast.service.looking import ask
 from photocast.service.making import check_files, check_options, resolved
 from photocast.service.problems import ServiceError
+from photocast.settings import Settings
 from photocast.wire import JobRequest, Options
 
 __all__ = ["preflight"]
@@ -48,7 +49,7 @@ async def preflight(
         )
     async with slots:
         folder = await run_in_threadpool(_laid_out, context, given, incoming)
-        words = [str(folder), "--options", json.dumps(_options(wanted.options))]
+        words = [str(folder), "--options", json.dumps(_options(context.settings, wanted.options))]
         return await ask("preflight", words)
 
 
@@ -76,6 +77,8 @@ def _laid_out(context: Context, given: list[Input], incoming: Incoming) -> Path:
     return folder
 
 
-def _options(options: Options) -> dict[str, Any]:
+def _options(settings: Settings, options: Options) -> dict[str, Any]:
     chosen = options.model_dump(mode="json", include=_OPTIONS, exclude_none=True)
-    return {**chosen, "engine": "auto"} if options.engine == "fake" else chosen
+    # as a worker does: without weights there is one engine to choose
+    auto = "auto" if "generate" in settings.engines else "optimize"
+    return {**chosen, "engine": auto if options.engine in ("auto", "fake") else options.engine}

@@ -15,7 +15,6 @@ from photocast.jobs.presence import Presence, Seen
 from photocast.service.auth import Reader
 from photocast.service.context import ContextOf
 from photocast.service.describe import options_schema
-from photocast.settings import Settings
 from photocast.wire import (
     DeviceView,
     EngineView,
@@ -59,7 +58,7 @@ _LIMITS = (
 def read_options(caller: Reader, context: ContextOf) -> OptionsView:
     """What a job can be told: a JSON Schema with help and limits, presets, and engines."""
     del caller  # it was allowed
-    offered = _offered(context.settings)
+    offered = context.settings.engines
     return OptionsView(
         options=options_schema(),
         presets=[_preset(name) for name in PRESETS],
@@ -84,11 +83,6 @@ def read_system(request: Request, caller: Reader, context: ContextOf) -> SystemV
         formats=options_schema()["properties"]["formats"]["items"]["enum"],
         webhooks=settings.webhooks,
     )
-
-
-def _offered(settings: Settings) -> tuple[str, ...]:
-    """Engines that a job can name with success."""
-    return ("optimize", "auto", *(("fake",) if settings.fake_engine else ()))
 
 
 def _preset(name: str) -> PresetView:

@@ -112,7 +112,7 @@ def _run(job: dict[str, Any], folder: Path, progress: _Reports) -> dict[str, Any
         return run_fake(options.get("fake") or {}, capture, out, progress)
     from photocast.worker.real import run_real
 
-    return run_real(options, capture, out, progress)
+    return run_real(options, capture, out, progress, weights=job.get("networks"))
 
 
 def _error(error: PhotocastError, folder: Path) -> dict[str, Any]:

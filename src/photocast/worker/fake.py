@@ -68,20 +68,36 @@ def run_fake(
 def _testify(job: str) -> BinaryIO | None:
     """Write down that a job runs here, and whether it runs elsewhere too.
 
+    A run that SIGSTOP holds, together with its supervisor, does not run: it can neither go on nor
+    end, and ends itself when it is let go.
+
     Returns:
         A lock that the kernel gives back when this process ends, however it does.
     """
     if (folder := os.environ.get(WITNESS)) is None:
         return None
-    lock = (Path(folder) / f"{job}.lock").open("ab")
+    lock = (Path(folder) / f"{job}.lock").open("a+b")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         alone = "alone"
+        lock.truncate(0)
+        lock.write(str(os.getpid()).encode())
+        lock.flush()
     except BlockingIOError:
-        alone = "twice"
+        lock.seek(0)
+        alone = "frozen" if _is_stopped(lock.read()) else "twice"
     with (Path(folder) / "runs").open("ab") as runs:
         runs.write(f"{job} {os.getpid()} {time.monotonic()} {alone}\n".encode())
     return lock
+
+
+def _is_stopped(pid: bytes) -> bool:
+    """Whether a process of this machine was stopped by a signal."""
+    try:
+        text = Path(f"/proc/{int(pid)}/stat").read_text(encoding="ascii", errors="replace")
+    except (OSError, ValueError):
+        return False
+    return text.rpartition(")")[2].split()[0] == "T"
 
 
 def _fail(how: str | None) -> None:

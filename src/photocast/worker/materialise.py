@@ -60,7 +60,7 @@ def fetch_inputs(files: FileStore, given: Iterable[Input], folder: Path) -> None
 
 
 def look_into(
-    job: Job, given: Path, capture: Path, *, stopped: Callable[[], bool]
+    job: Job, given: Path, capture: Path, *, generates: bool, stopped: Callable[[], bool]
 ) -> dict[str, Any] | None:
     """Strip the photos of what they tell of people and places, then see whether they can do.
 
@@ -70,6 +70,7 @@ def look_into(
         job: Whose files they are.
         given: As they were uploaded; removed.
         capture: Is made.
+        generates: Photos without cameras will do, where the job leaves that open.
         stopped: Once true, looking ends and what is returned means nothing.
 
     Returns:
@@ -86,6 +87,8 @@ def look_into(
         return None
     names = ("engine", "preset", "max_size", "reference")
     options = {name: job.options[name] for name in names if job.options.get(name)}
+    if options.get("engine") == "auto" and not generates:
+        options["engine"] = "optimize"
     words = [str(capture), "--options", json.dumps(options)]
     found = ask("preflight", words, stopped=stopped)
     if not found["ok"]:

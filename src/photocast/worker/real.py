@@ -13,8 +13,10 @@ from photocast.progress import Progress
 __all__ = ["config_of", "run_real"]
 
 
-def config_of(options: dict[str, Any]) -> ReconstructConfig:
+def config_of(options: dict[str, Any], weights: str | None = None) -> ReconstructConfig:
     """The settings of a run among a job's options; the others are for other kinds of jobs.
+
+    Without weights there is nothing to choose between, so ``auto`` is ``optimize``.
 
     Raises:
         ConfigError: A setting is outside its limits.
@@ -23,11 +25,20 @@ def config_of(options: dict[str, Any]) -> ReconstructConfig:
     chosen = {name: value for name, value in options.items() if name in known}
     if "formats" in chosen:
         chosen["formats"] = tuple(chosen["formats"])
+    if weights is not None:
+        chosen["weights"] = weights
+    elif chosen.get("engine") == "auto":
+        chosen["engine"] = "optimize"
     return ReconstructConfig(**chosen)
 
 
 def run_real(
-    options: dict[str, Any], capture: Path, out: Path, progress: Progress
+    options: dict[str, Any],
+    capture: Path,
+    out: Path,
+    progress: Progress,
+    *,
+    weights: str | None = None,
 ) -> dict[str, Any]:
     """Reconstruct.
 
@@ -36,12 +47,13 @@ def run_real(
         capture: The job's files.
         out: Result folder; finished stages of an earlier attempt are taken from it.
         progress: Told of every stage.
+        weights: Folder of weights, if this worker has any.
 
     Returns:
         ``verdict`` and ``warnings``.
     """
     from photocast import pipeline
 
-    result = pipeline.reconstruct(capture, out, config_of(options), progress)
+    result = pipeline.reconstruct(capture, out, config_of(options, weights), progress)
     verdict = json.loads((out / "report.json").read_text(encoding="utf-8"))["verdict"]
     return {"verdict": verdict, "warnings": list(result.report.warnings)}

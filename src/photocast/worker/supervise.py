@@ -61,6 +61,8 @@ class WorkerConfig:
     """How long results are kept; 0 keeps them."""
     max_losses: int = 2
     """How often a job's process may vanish before the job fails."""
+    weights: Path | None = None
+    """Folder of weights for the engine ``generate``."""
 
     @property
     def beat_seconds(self) -> float:
@@ -159,7 +161,8 @@ class Supervisor:
         shutil.rmtree(capture, ignore_errors=True)  # of an earlier attempt
         attempt.outlast(lambda: fetch_inputs(self._files, inputs, given))
         attempt.say({"stage": "preflight", "message": "looking at the files"})
-        return look_into(job, given, capture, stopped=attempt.over)
+        generates = self._config.weights is not None
+        return look_into(job, given, capture, generates=generates, stopped=attempt.over)
 
     def _describe(self, job: Job, folder: Path, attempt: "_Attempt") -> None:
         """Write what the process needs to know."""
@@ -173,6 +176,7 @@ class Supervisor:
             "patience": self._config.patience_seconds,
             "renewed": attempt.keeper.last,
             "weights": weights or guess,
+            "networks": None if self._config.weights is None else str(self._config.weights),
         }
         (folder / "capture").mkdir(parents=True, exist_ok=True)
         (folder / "job.json").write_text(json.dumps(description), encoding="utf-8")
