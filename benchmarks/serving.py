@@ -1,6 +1,6 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
-"""A real ``photocast serve`` without workers, for programs that ask it for much."""
+"""A real ``photocast serve`` for programs that ask it for much."""
 
 import os
 import re
@@ -12,10 +12,13 @@ from pathlib import Path
 __all__ = ["memory_mb", "start"]
 
 
-def start(folder: Path, **settings: str) -> tuple[subprocess.Popen[bytes], int]:
+def start(
+    folder: Path, *, workers: int = 0, **settings: str
+) -> tuple[subprocess.Popen[bytes], int]:
     """Start a service on a free port; its process and the port, when it answers.
 
-    Its log goes to ``log.txt`` in the folder: a pipe that nobody reads would stop the service.
+    ``settings`` are those of the environment, without ``PHOTOCAST_``. Its log goes to ``log.txt``
+    in the folder: a pipe that nobody reads would stop the service.
     """
     command = [sys.executable, "-m", "photocast", "serve", "--data", str(folder), "--port", "0"]
     named = {f"PHOTOCAST_{name.upper()}": value for name, value in settings.items()}
@@ -23,7 +26,7 @@ def start(folder: Path, **settings: str) -> tuple[subprocess.Popen[bytes], int]:
     log = folder / "log.txt"
     with log.open("wb") as file:
         process = subprocess.Popen(
-            [*command, "--workers", "0"], stderr=file, env={**usual, **named}, cwd=folder
+            [*command, "--workers", str(workers)], stderr=file, env={**usual, **named}, cwd=folder
         )
     while process.poll() is None:
         found = re.search(r"running on http://127.0.0.1:(\d+)", log.read_text(encoding="utf-8"))
