@@ -3,6 +3,7 @@
 """Who may do what: keys, scopes, owners, browsers on the same machine, and rates."""
 
 import hashlib
+import os
 import subprocess
 import sys
 import time
@@ -56,10 +57,10 @@ def test_a_web_page_cannot_reach_the_service_of_this_machine(served):
 
 def test_an_expired_or_revoked_key_is_refused(served):
     ring = Keyring(served.context.database)
-    short, _ = ring.add(owner="me", seconds=0.3)
+    short, _ = ring.add(owner="me", seconds=3.0)
     with served.client(short) as client:
         assert client.get("/v1/jobs").status_code == 200
-        time.sleep(0.4)
+        time.sleep(3.1)
         assert client.get("/v1/jobs").status_code == 401
     text, key = ring.add(owner="me")
     assert ring.revoke(key.id)
@@ -139,6 +140,31 @@ def test_too_many_requests_are_put_off_but_reading_is_not(serve):
         assert all(client.get(f"/v1/jobs/{job.id}").status_code == 200 for _ in range(20))
         other = served.client(served.key("other"))
         assert other.post(f"/v1/jobs/{job.id}/cancel").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("named", "code"),
+    [
+        ({"PHOTOCAST_FILES": "{file}"}, "storage.unavailable"),
+        ({"PHOTOCAST_DATABASE": "postgresql://me@127.0.0.1:1/none"}, "database.unavailable"),
+        ({"PHOTOCAST_DATABASE": "sqlite:///{file}/jobs.db"}, "system.io"),
+    ],
+)
+def test_what_cannot_be_opened_is_told_in_words(tmp_path, named, code):
+    (tmp_path / "file").write_bytes(b"")
+    named = {key: value.format(file=tmp_path / "file") for key, value in named.items()}
+    command = [sys.executable, "-m", "photocast", "serve", "--port", "0", "--workers", "0"]
+    done = subprocess.run(
+        [*command, "--data", str(tmp_path / "data")],
+        env={**os.environ, **named},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode not in (0, -9)
+    assert f"[{code}]" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_public_address_is_refused_without_a_key(tmp_path):

@@ -49,6 +49,7 @@ def serve(
     import uvicorn
 
     from photocast.service.app import create_app
+    from photocast.service.context import open_context
     from photocast.settings import load_settings
     from photocast.telling import configure_logging
 
@@ -56,9 +57,10 @@ def serve(
         host=host, port=port, data=data, workers=workers, fake_engine=fake_engine
     )
     configure_logging(settings.log_format)
-    _check_public(settings)
+    context = open_context(settings)  # here, where a refusal is told in words
+    _check_public(settings, context)
 
-    app = create_app(settings, _bell(settings))
+    app = create_app(settings, _bell(settings), context)
     gc.freeze()
     gc.enable()
     uvicorn.run(
@@ -114,17 +116,11 @@ def _embedded(settings: "Settings", context: "Context") -> "EmbeddedWorkers":
     return made
 
 
-def _check_public(settings: "Settings") -> None:
+def _check_public(settings: "Settings", context: "Context") -> None:
     """Refuse to be reached by others without a key."""
-    from photocast.jobs.database import open_database
     from photocast.jobs.keyring import Keyring
 
-    if settings.is_local:
-        return
-    database = open_database(settings.database_url)
-    any_key = Keyring(database).any()
-    database.close()
-    if not any_key:
+    if not settings.is_local and not Keyring(context.database).any():
         raise UserError(
             f"{settings.host} can be reached by others, and there is no key. Make one with: "
             "photocast keys add; or listen on 127.0.0.1.",

@@ -41,7 +41,7 @@ class LocalFiles:
 
     def __init__(self, root: Path) -> None:
         self.root = root.absolute()
-        with explained("the folder"):
+        with explained(str(self.root)):
             (self.root / _PARTIAL).mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def put(self, key: str, source: Path | BinaryIO, *, sha256: str | None = None) -> StoredFile:

@@ -71,17 +71,22 @@ _TOLD = (
 )
 
 
-def create_app(settings: Settings, bell: Callable[[Context], Doorbell] | None = None) -> FastAPI:
-    """Make the application; nothing is opened before it starts.
+def create_app(
+    settings: Settings,
+    bell: Callable[[Context], Doorbell] | None = None,
+    opened: Context | None = None,
+) -> FastAPI:
+    """Make the application.
 
     Args:
         settings: What the operator decides.
         bell: Makes what rings for workers.
+        opened: Its database and files; they are opened when it starts, by default.
     """
 
     @asynccontextmanager
     async def living(app: FastAPI) -> AsyncIterator[None]:
-        context = await run_in_threadpool(open_context, settings)
+        context = await run_in_threadpool(open_context, settings) if opened is None else opened
         if bell is not None:
             context.bell = await run_in_threadpool(bell, context)
         app.state.context = context
