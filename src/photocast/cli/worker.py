@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from photocast.settings import Settings
     from photocast.worker.loop import Waiter
 
@@ -46,11 +48,14 @@ def worker(
         return _with_celery(settings, name, stopping)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
-    _work(settings, name, stopping, PipeBell(stopping) if bell else NoBell(stopping))
+    _worker(settings, name, stopping)(PipeBell(stopping) if bell else NoBell(stopping))
     return None
 
 
-def _work(settings: "Settings", name: str, stopping: threading.Event, bell: "Waiter") -> None:
+def _worker(
+    settings: "Settings", name: str, stopping: threading.Event
+) -> "Callable[[Waiter], None]":
+    """What works, with all that it needs open; it takes where it hears of work."""
     from photocast.jobs.database import open_database
     from photocast.jobs.files import open_files
     from photocast.worker.loop import run_worker
@@ -69,7 +74,9 @@ def _work(settings: "Settings", name: str, stopping: threading.Event, bell: "Wai
     )
     database, files = open_database(settings.database_url), open_files(settings.files_url)
     poll = settings.poll_seconds
-    run_worker(database, files, config, name=name, poll=poll, stopping=stopping, bell=bell)
+    return lambda bell: run_worker(
+        database, files, config, name=name, poll=poll, stopping=stopping, bell=bell
+    )
 
 
 def _with_celery(settings: "Settings", name: str, stopping: threading.Event) -> None:
@@ -84,7 +91,7 @@ def _with_celery(settings: "Settings", name: str, stopping: threading.Event) -> 
         )
     run_celery_worker(
         settings.broker,
-        lambda ear: _work(settings, name, stopping, ear),
+        _worker(settings, name, stopping),
         stopping,
         name=name,
         longest=settings.max_job_seconds,

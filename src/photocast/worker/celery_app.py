@@ -13,6 +13,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from celery.signals import setup_logging, worker_shutting_down
 
@@ -102,18 +103,18 @@ def run_celery_worker(
     def stop(**_: object) -> None:
         stopping.set()
 
-    # The kernel ends a job's process with the thread that started it: this one lasts.
-    worker = threading.Thread(target=run, name="photocast-worker")
     app = celery_app(broker, longest)
     app.task(ear.ring, name=RING)
     setup_logging.connect(_log_as_we_do)
     worker_shutting_down.connect(stop, weak=False)
-    worker.start()
-    try:
-        app.worker_main([*_COMMAND, *_ALONE, "-Q", QUEUE, "-n", f"{name}@%h"])
-    finally:
-        stopping.set()
-        worker.join()
+    # The kernel ends a job's process with the thread that started it: this one lasts.
+    with ThreadPoolExecutor(1, "photocast-worker") as threads:
+        working = threads.submit(run)
+        try:
+            app.worker_main([*_COMMAND, *_ALONE, "-Q", QUEUE, "-n", f"{name}@%h"])
+        finally:
+            stopping.set()
+            working.result()
 
 
 def _log_as_we_do(**_: object) -> None:
