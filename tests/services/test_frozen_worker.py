@@ -83,3 +83,25 @@ def test_a_frozen_worker_loses_its_job_and_the_job_its_process(
     assert now is not None
     assert (now.attempt, now.losses) == (2, 1)
     store.cancel(job.id, None)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+def test_a_process_frozen_with_its_worker_ends_when_it_is_let_go(
+    store: JobStore, tmp_path: Path, freeze: Any
+):
+    fake: dict[str, Any] = {"engine": "fake", "fake": {"seconds": JOB_S}}
+    job = store.create(NewJob(owner="me", options=fake, labels={}, max_seconds=600.0))
+    ((_, first, *_),) = runs(tmp_path, 1)
+    os.kill(int(first), signal.SIGSTOP)
+    freeze(int(facts(int(first))[1]), tmp_path / "photocast.db")
+    seen = runs(tmp_path, 2)
+    assert [one[3] for one in seen] == ["alone", "frozen"], "nothing can end it, nor does it run"
+    os.kill(int(first), signal.SIGCONT)
+    end = time.monotonic() + 10.0
+    while facts(int(first))[:1] not in ([], ["Z"]):
+        assert time.monotonic() < end, "it goes on, though the job is another's"
+        time.sleep(0.01)
+    now = store.get(job.id, None)
+    assert now is not None
+    assert (now.state.value, now.attempt) == ("running", 2)
+    store.cancel(job.id, None)
