@@ -6,11 +6,16 @@ import json
 import os
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from photocast.cli.device import Device, chosen_device
 from photocast.errors import UserError
+
+if TYPE_CHECKING:
+    from photocast.errors import WeightsError
+    from photocast.progress import Progress
 
 __all__ = ["weights"]
 
@@ -73,6 +78,19 @@ def fetch(
 @weights.command()
 def verify(
     folder: Folder = None,
+    run: Annotated[
+        bool, typer.Option("--run", help="Also generate from known photos, and compare.")
+    ] = False,
+    record: Annotated[
+        bool, typer.Option("--record", help="Expect from now on what is generated now.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(help="GLB file for what was generated, to look at it.")
+    ] = None,
+    device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
+    low_memory: Annotated[
+        bool, typer.Option("--low-memory", help="Keep one network at a time on the device.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Result as JSON on stdout.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress.")] = False,
 ) -> None:
@@ -81,6 +99,8 @@ def verify(
     Example: `photocast weights verify`
 
     Files that were put there by hand have no recorded hash; their names and shapes are checked.
+    With `--run` the networks generate from four photos of the built-in sample object, and the
+    result must be near to what `--record` wrote down earlier, on this kind of device.
     """
     from photocast.cli.interrupt import cancellable
     from photocast.cli.progress_bar import progress_for
@@ -93,14 +113,68 @@ def verify(
             found.network(name).check()
             progress("names and shapes", number + 1, len(NETWORKS))
         hashed = check_hashes(found.root, progress)
+        ran = None
+        if run or record or out is not None:
+            ran = _run(found.root, device, progress, record=record, out=out, low_memory=low_memory)
     if as_json:
-        facts = {"folder": str(found.root), "networks": NETWORKS, "hashed": hashed}
+        facts = {"folder": str(found.root), "networks": NETWORKS, "hashed": hashed, "ran": ran}
         typer.echo(json.dumps({"ok": True, **facts, "test_weights": found.is_test}))
         return
     typer.echo(f"{found.root}: {len(NETWORKS)} networks with the right names and shapes.")
     typer.echo(f"{len(hashed)} files have the recorded hash." if hashed else "No hash is recorded.")
+    if ran is not None:
+        done = "recorded" if record else "as expected"
+        typer.echo(f"Known photos ({ran['where']}): {done}, {len(ran['measured'])} numbers.")
     if found.is_test:
         typer.echo("These are seeded weights for tests: what they make means nothing.")
+
+
+def _run(
+    root: Path,
+    device: Device,
+    progress: "Progress",
+    *,
+    record: bool,
+    out: Path | None,
+    low_memory: bool,
+) -> dict[str, Any]:
+    """Generate from the known photos; compare, or record.
+
+    Raises:
+        WeightsError: Nothing is expected yet, or something else came out.
+    """
+    from photocast import known_photos
+    from photocast.errors import WeightsError
+
+    path = root / known_photos.EXPECTED
+    if not (record or out or known_photos.read_expected(path)):
+        raise _nothing_expected("any device")
+    where, measured = known_photos.try_weights(
+        root, chosen_device(device), progress, mesh=out, low_memory=low_memory
+    )
+    if record:
+        known_photos.write_expected(path, where, measured)
+    expected = known_photos.read_expected(path).get(where)
+    if expected is None:
+        raise _nothing_expected(where)
+    if wrong := known_photos.compare(expected, measured):
+        raise WeightsError(
+            f"The known photos give something else than was recorded on {where}: "
+            f"{'; '.join(wrong)}. If that is meant, look at the result (--out FILE.glb) and "
+            "record it anew (--record).",
+            code="weights.differs",
+        )
+    return {"where": where, "measured": measured}
+
+
+def _nothing_expected(where: str) -> "WeightsError":
+    from photocast.errors import WeightsError
+
+    return WeightsError(
+        f"Nothing is expected of these weights on {where} yet. Look at a result (--out FILE.glb); "
+        "if it is good, write its numbers down: photocast weights verify --record",
+        code="weights.no_expectation",
+    )
 
 
 def weights_folder(given: Path | None) -> Path:

@@ -147,7 +147,7 @@ class Supervisor:
             return Outcome(state=State.FAILED, error=_error(error.code, str(error)))
         except OSError as error:
             reason = f"The worker's disk refused: {error.strerror}."
-            return Outcome(state=State.FAILED, error=_error("system.io", reason))
+            return Outcome(state=State.FAILED, error=_error("system.io", reason, retryable=True))
         if made.state is State.SUCCEEDED:
             attempt.insist(lambda: self._history.add(_profile(job), ending.seconds))
         expires = time.time() + self._config.keep_seconds if self._config.keep_seconds else None
