@@ -46,6 +46,8 @@ def test_photos_become_a_mesh_with_its_report_through_the_whole_machinery(bench,
     target = bench.folder / "mesh.glb"
     bench.files.fetch(made["mesh.glb"].key, target)
     assert len(load_mesh(target).faces) > 1000
+    with bench.files.open(made["report.html"].key) as file:
+        assert b"<h1>result" in file.read(), "its title is no name of the machinery"
     with bench.files.open(made["run.json"].key) as file:
         run = json.load(file)
     assert str(bench.folder) not in json.dumps(run["inputs"])  # no path of the worker's

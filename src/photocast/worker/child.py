@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The process of one job: ``python -m photocast.worker.child FOLDER``.
 
-``FOLDER`` holds ``job.json`` and ``capture/``; the result goes to ``out/``. The process knows
+``FOLDER`` holds ``job.json`` and ``capture/``; the result goes to ``result/``. The process knows
 nothing of databases, queues or keys; see :mod:`photocast.worker.channel` for what it says.
 """
 
@@ -101,7 +101,7 @@ def main(folder: Path) -> int:
 
 
 def _run(job: dict[str, Any], folder: Path, progress: _Reports) -> dict[str, Any]:
-    capture, out, options = folder / "capture", folder / "out", dict(job["options"])
+    capture, out, options = folder / "capture", folder / "result", dict(job["options"])
     if job["kind"] == "mesh_report":
         from photocast.worker.mesh_job import run_mesh_report
 

@@ -138,7 +138,7 @@ class Supervisor:
             if ending is None or attempt.keeper.lost.is_set():
                 return None
             made = ending.outcome(job)
-            out = folder / "out"
+            out = folder / "result"
             if made.state in (State.SUCCEEDED, State.FAILED) and out.is_dir():
                 attempt.say({"stage": "store", "message": "storing the result"})
                 stored = attempt.outlast(lambda: collect(self._files, job, out))
