@@ -24,6 +24,7 @@ import torch
 
 import photocast
 from photocast.data import Camera, Light, Material, Mesh, Photo
+from photocast.stages.open3d_door import open3d
 from photocast.stages.render import draw, drawable
 
 S3_SERVER = Path(__file__).parents[1] / "scripts" / "s3-server"
@@ -37,6 +38,15 @@ def device(request: pytest.FixtureRequest) -> torch.device:
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device on this machine")
     return torch.device(request.param)
+
+
+@pytest.fixture
+def open3d_tool() -> ModuleType:
+    """Open3D, or a reason to skip."""
+    tool = open3d()
+    if tool is None:
+        pytest.skip("Open3D is not installed (extra open3d); scripts/test-open3d.sh brings it")
+    return tool
 
 
 @pytest.fixture

@@ -87,7 +87,8 @@ def reconstruct(
     settings = optimize_preset(
         config.preset, device=str(device), seed=config.seed, poses=config.poses
     )
-    settings = replace(settings, init=config.init)
+    unwrap = replace(settings.unwrap, atlas=config.atlas)
+    settings = replace(settings, init=config.init, unwrap=unwrap)
     max_size = config.max_size or MAX_SIZES[config.preset]
     with ThreadPoolExecutor(1, thread_name_prefix="photocast-device") as pool:
         ready = pool.submit(warm_up, device)  # while the photos are decoded

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The engine ``optimize`` in a hurry, from a given mesh, and short of memory."""
 
+import os
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -255,3 +256,17 @@ def test_other_errors_are_not_tried_again(run, monkeypatch):
     with pytest.raises(RuntimeError, match="no such thing"):
         run()
     assert len(calls) == 1
+
+
+def test_a_run_without_xatlas_says_that_the_charts_are_our_own(
+    photos, capture, tmp_path, monkeypatch
+):
+    (tmp_path / "xatlas.py").write_text("raise ImportError", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    save_mesh(tmp_path / "egg.ply", egg())
+    init = InitConfig(mesh=str(tmp_path / "egg.ply"), use="material")
+    config = replace(SMALL, init=init, unwrap=UnwrapConfig(atlas="xatlas"))
+    scene = Optimize().run(photos, capture, config, tmp_path / "cache", silent)
+    (warning,) = [text for text in scene.warnings if "xatlas" in text]
+    assert "pip install 'photocast[xatlas]'" in warning
+    assert scene.mesh.uvs is not None

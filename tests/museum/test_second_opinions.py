@@ -40,6 +40,7 @@ def opinions_on(piece, folder):
     return found, second_opinions(path, load_mesh(path))
 
 
+@pytest.mark.open3d
 def test_whoever_is_installed_agrees_with_us_or_it_is_explained(piece, tmp_path):
     found, opinions = opinions_on(piece, tmp_path)
     for opinion in opinions:
@@ -53,6 +54,7 @@ def test_whoever_is_installed_agrees_with_us_or_it_is_explained(piece, tmp_path)
             assert same == (key not in EXPLAINED), (key, found[name], value)
 
 
+@pytest.mark.open3d
 def test_every_tool_says_whether_it_ran_and_why_not(piece, tmp_path):
     _, opinions = opinions_on(piece, tmp_path)
     assert [opinion.tool for opinion in opinions] == list(TOOLS)

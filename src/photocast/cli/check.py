@@ -39,6 +39,16 @@ def check(
     second_opinions: Annotated[
         bool, typer.Option("--second-opinions", help="Also ask other programs, if installed.")
     ] = False,
+    reference: Annotated[
+        Path | None, typer.Option(help="Also compare with this mesh, in the same frame.")
+    ] = None,
+    align: Annotated[
+        bool, typer.Option("--align", help="Lay the mesh onto the reference first, with Open3D.")
+    ] = False,
+    align_scale: Annotated[
+        bool, typer.Option("--align-scale", help="The same, also with one scale for all axes.")
+    ] = False,
+    seed: Annotated[int, typer.Option(min=0, help="Of the comparison's points and tries.")] = 0,
     device: Annotated[Device, typer.Option(help="Where to compute.")] = Device.auto,
 ) -> None:
     """Say what is wrong with a mesh, where, and how badly.
@@ -47,13 +57,23 @@ def check(
 
     The exit code is 0 for pass and warn, and 4 for fail.
     """
-    from photocast.stages.check_result import check_result
+    from photocast.errors import UserError
+    from photocast.stages.check_result import ReferenceUse, check_result
 
+    use = None
+    if reference is not None:
+        use = ReferenceUse(reference, align or align_scale, align_scale, seed)
+    elif align or align_scale:
+        raise UserError(
+            "--align lays the mesh onto a reference, and none is given. Say --reference FILE.",
+            code="check.align",
+        )
     checked = check_result(
         source,
         profile,
         with_thickness=thickness,
         with_opinions=second_opinions,
+        reference=use,
         device=chosen_device(device),
     )
     _write(checked, json_out, html, layers)
@@ -92,6 +112,10 @@ def _summary(checked: "Checked") -> str:
         return f"{text} ({check.note})" if check.value is None else text
 
     lines += [row(check) for check in _shown(report)]
+    if report.reference_from_mesh is not None:
+        lines.append("  Laid onto the reference by this matrix:")
+        lines += [f"    {' '.join(f'{n:>12.6g}' for n in line)}"
+                  for line in report.reference_from_mesh]  # fmt: skip
     for opinion in report.opinions:
         said = ", ".join(f"{name} {value}" for name, value in opinion.answers.items())
         lines.append(f"  {opinion.tool} {opinion.version or ''}: {opinion.status}. "
@@ -122,6 +146,13 @@ _SHOWN = (
     "uv.texture_width",
     "image.psnr",
     "image.mask_iou",
+    "reference.chamfer",
+    "reference.f_score_one_percent",
+    "reference.normal_consistency",
+    "reference.fitness",
+    "reference.inlier_rmse",
+    "reference.misfit",
+    "reference.rival_misfit",
 )
 
 

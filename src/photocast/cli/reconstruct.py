@@ -40,6 +40,13 @@ class Poses(str, Enum):
     on = "on"
 
 
+class Atlas(str, Enum):
+    """Whose charts the UV map has."""
+
+    own = "own"
+    xatlas = "xatlas"
+
+
 def reconstruct(
     capture: Annotated[
         Path,
@@ -85,6 +92,9 @@ def reconstruct(
     poses: Annotated[
         Poses, typer.Option(help="Correct cameras that are slightly off; auto: where it helps.")
     ] = Poses.auto,
+    atlas: Annotated[
+        Atlas, typer.Option(help="Whose charts the UV map has; xatlas if it is installed.")
+    ] = Atlas.own,
     weights: Annotated[
         Path | None,
         typer.Option(
@@ -127,6 +137,7 @@ def reconstruct(
         max_seconds=max_seconds,
         init=InitConfig(mesh=str(init or ""), use=init_use.value, align=init_align),
         poses=poses.value,
+        atlas=atlas.value,
         weights=str(weights_folder(weights)) if engine in ("generate", "auto") else "",
         reference=reference,
         low_memory=low_memory,

@@ -3,10 +3,11 @@
 """One run, and the presets behind it."""
 
 from dataclasses import dataclass, field, replace
+from typing import Literal
 
 from photocast.config._engines import GenerateConfig, InitConfig, OptimizeConfig
 from photocast.config._shape import POSE_MODES, CarveConfig, MeshConfig, PoseConfig, VolumeConfig
-from photocast.config._surface import AppearanceConfig, RefineConfig
+from photocast.config._surface import ATLASES, AppearanceConfig, RefineConfig
 from photocast.errors import ConfigError
 
 __all__ = [
@@ -45,6 +46,8 @@ class ReconstructConfig:
     """When to be done: later steps are left out [s]; None takes all the time it needs."""
     poses: str = "auto"
     """Correct cameras that are slightly off: auto (where it helps), on or off."""
+    atlas: Literal["own", "xatlas"] = "own"
+    """Whose charts the UV map has: our own, or those of xatlas, if it is installed."""
     weights: str = ""
     """Folder of weights, for engines that need any."""
     reference: str = ""
@@ -72,6 +75,8 @@ class ReconstructConfig:
             raise ConfigError(f"max_size = {self.max_size}: must be at least 64 px.")
         if self.poses not in POSE_MODES:
             raise ConfigError(f"poses = {self.poses!r}: must be one of {', '.join(POSE_MODES)}.")
+        if self.atlas not in ATLASES:
+            raise ConfigError(f"atlas = {self.atlas!r}: must be one of {', '.join(ATLASES)}.")
         if self.device not in ("auto", "cpu", "cuda"):
             raise ConfigError(f"device = {self.device!r}: must be auto, cpu or cuda.")
 

@@ -7,8 +7,10 @@ from typing import Literal
 
 from photocast.errors import ConfigError
 
-__all__ = ["REFINE_LONGEST", "AppearanceConfig", "RefineConfig", "UnwrapConfig"]
+__all__ = ["ATLASES", "REFINE_LONGEST", "AppearanceConfig", "RefineConfig", "UnwrapConfig"]
 
+ATLASES = ("own", "xatlas")
+"""Whose charts a UV map may have."""
 REFINE_LONGEST = 1024
 """Photos are compared at no more than this size while vertices move [px]."""
 
@@ -51,6 +53,8 @@ class UnwrapConfig:
     """Side of the square texture the gaps are meant for [px]."""
     padding: int = 4
     """Least gap between two charts [px]."""
+    atlas: Literal["own", "xatlas"] = "own"
+    """Whose charts: our own, or those of xatlas, if it is installed."""
     min_chart: int = 12
     """Charts smaller than a square of this side join a neighbour where possible [px]."""
 
@@ -60,6 +64,8 @@ class UnwrapConfig:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ConfigError(f"unwrap.{name} = {value}: must be {low} to {high}.")
+        if self.atlas not in ATLASES:
+            raise ConfigError(f"unwrap.atlas = {self.atlas!r}: must be own or xatlas.")
         if 4 * self.padding > self.size:
             raise ConfigError(
                 f"unwrap.padding = {self.padding}: must be at most a quarter of the size "

@@ -94,6 +94,8 @@ class Report:
     issues: tuple[Issue, ...] = ()
     histograms: tuple[Histogram, ...] = ()
     opinions: tuple[SecondOpinion, ...] = ()
+    reference_from_mesh: tuple[tuple[float, ...], ...] | None = None
+    """(4, 4): how the mesh was laid onto a reference before it was compared, if it was."""
 
     @property
     def passed(self) -> bool:

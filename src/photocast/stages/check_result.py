@@ -8,7 +8,7 @@ The report of a run is believed only if it names the very file by its hash.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,24 @@ from photocast.formats.cameras_json import load_cameras
 from photocast.formats.meshes import require_mesh_file
 from photocast.formats.result_folder import CAMERAS_FILE, mesh_file
 from photocast.stages.definitions import DEFINITIONS
+from photocast.stages.reference import compare
 from photocast.stages.second_opinions import second_opinions
 from photocast.stages.validate import RUN_GROUPS, Checked, check_file
 
-__all__ = ["check_result"]
+__all__ = ["ReferenceUse", "check_result"]
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceUse:
+    """What to compare a mesh with, and how."""
+
+    path: Path
+    align: bool = False
+    """Lay the mesh onto it first."""
+    with_scale: bool = False
+    """Let that find one scale, too."""
+    seed: int = 0
+    """Of points and tries."""
 
 
 def check_result(
@@ -34,6 +48,7 @@ def check_result(
     *,
     with_thickness: bool = True,
     with_opinions: bool = False,
+    reference: ReferenceUse | None = None,
     device: torch.device | None = None,
 ) -> Checked:
     """Check a mesh file or the mesh of a result folder.
@@ -43,15 +58,18 @@ def check_result(
         profile: A name or a path, see ``load_profile``.
         with_thickness: Whether to send rays through the solid.
         with_opinions: Whether to ask other programs too.
+        reference: What to compare it with.
         device: Where to look for intersections; the CPU if absent.
 
     Raises:
         ConfigError: The profile is wrong.
-        MeshError: There is no mesh in the file.
+        MeshError: There is no mesh in the file, or in that of the reference.
         UserError: The folder holds no mesh.
     """
     path = mesh_file(source)
     require_mesh_file(path)
+    if reference is not None:
+        require_mesh_file(reference.path)
     known, run, reason = _beside(path)
     checked = check_file(
         path,
@@ -64,6 +82,25 @@ def check_result(
     report = replace(checked.report, run=run)
     if with_opinions and checked.mesh is not None:
         report = replace(report, opinions=second_opinions(path, checked.mesh))
+    checked = replace(checked, report=report)
+    return checked if reference is None else _compared(checked, reference, device)
+
+
+def _compared(checked: Checked, use: ReferenceUse, device: torch.device | None) -> Checked:
+    if checked.mesh is None or not len(checked.mesh.faces):
+        return checked
+    found = compare(
+        checked.mesh,
+        use.path,
+        align=use.align,
+        with_scale=use.with_scale,
+        seed=use.seed,
+        device=device,
+    )
+    checked = checked.with_checks(found.checks)
+    warnings = (*checked.report.warnings, *found.warnings)
+    matrix = found.reference_from_mesh
+    report = replace(checked.report, warnings=warnings, reference_from_mesh=matrix)
     return replace(checked, report=report)
 
 

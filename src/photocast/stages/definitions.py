@@ -30,6 +30,7 @@ GROUPS = {
     "shape": "Geometry",
     "uv": "UV map and texture",
     "image": "Agreement with the photos",
+    "reference": "Agreement with the reference",
     "cameras": "Cameras",
     "memory": "Run",
 }
@@ -251,6 +252,51 @@ _IMAGE = {
     ),
 }
 
+_REFERENCE = {
+    "reference.accuracy": Definition(
+        "Accuracy",
+        "1",
+        "Mean distance from points of the mesh to the reference, as a share of the diagonal of the "
+        "reference's box.",
+    ),
+    "reference.completeness": Definition(
+        "Completeness", "1", "The same from points of the reference to the mesh."
+    ),
+    "reference.chamfer": Definition("Chamfer distance", "1", "Mean of both."),
+    "reference.f_score_half_percent": Definition(
+        "F-score at 0.5 %",
+        "1",
+        "Harmonic mean of the shares of both surfaces that lie within 0.5 % of the diagonal of the "
+        "other.",
+    ),
+    "reference.f_score_one_percent": Definition("F-score at 1 %", "1", "The same within 1 %."),
+    "reference.normal_consistency": Definition(
+        "Agreement of normals", "1", "Mean cosine between normals at nearest points, without sign."
+    ),
+    "reference.fitness": Definition(
+        "Fitness of the alignment",
+        "1",
+        "Share of the mesh within 1 % of the reference's diagonal of it, after the alignment.",
+    ),
+    "reference.inlier_rmse": Definition(
+        "Residual of the alignment",
+        "unit",
+        "Root of the mean square distance of that share, in the reference's unit.",
+    ),
+    "reference.misfit": Definition(
+        "Misfit of the alignment",
+        "1",
+        "Mean distance both ways as a share of the diagonal, where each distance counts as 5 % at "
+        "most: what tells alignments apart.",
+    ),
+    "reference.rival_misfit": Definition(
+        "Misfit of the next alignment",
+        "1",
+        "The same of the best other alignment found, turned by 15 degrees or more: nearly as small "
+        "for an object that looks alike from several sides.",
+    ),
+}
+
 _CAMERAS = {
     "cameras.shift": Definition("Correction of cameras", "px", "How far cameras were moved."),
     "cameras.outline": Definition(
@@ -275,7 +321,7 @@ _RUN = {
     "memory.gpu_peak": Definition("Peak of GPU memory", "bytes", "Of the run that made the mesh."),
 }
 
-DEFINITIONS = {**_FILE, **_MESH, **_SHAPE, **_UV, **_IMAGE, **_CAMERAS, **_RUN}
+DEFINITIONS = {**_FILE, **_MESH, **_SHAPE, **_UV, **_IMAGE, **_REFERENCE, **_CAMERAS, **_RUN}
 """By the name of the check."""
 
 

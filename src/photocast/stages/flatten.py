@@ -20,7 +20,7 @@ from photocast.geometry.face_pairs import pieces
 from photocast.ops.texels import hidden_triangles
 from photocast.stages.charts import Surface, chart_normals, recount
 
-__all__ = ["Flat", "flatten", "flatten_again", "hidden_faces", "lay_out"]
+__all__ = ["Flat", "flatten", "flatten_again", "hidden_faces", "lay_out", "turned"]
 
 _MIN_SHARE = 0.08
 """Least share of its area in space that a face must keep in the plane."""
@@ -89,7 +89,7 @@ def flatten(
         chart = recount(_set_apart(flat.chart, bad, part, alone=attempt >= _PATIENCE)[spoilt])
         rest, attempt = rest[spoilt], attempt + 1
     flat = _gathered(done)
-    return replace(flat, points=_turn(flat.points, flat.owner))
+    return replace(flat, points=turned(flat.points, flat.owner))
 
 
 def flatten_again(
@@ -263,7 +263,7 @@ def _upside_down(flat: Flat, areas: NDArray[np.float64], texel: float) -> NDArra
     return bad
 
 
-def _turn(points: NDArray[np.float64], owner: NDArray[np.int64]) -> NDArray[np.float64]:
+def turned(points: NDArray[np.float64], owner: NDArray[np.int64]) -> NDArray[np.float64]:
     """Turn each chart to its smallest upright box, lying down, with the corner at the origin."""
     if not len(points):
         return points
@@ -276,13 +276,13 @@ def _turn(points: NDArray[np.float64], owner: NDArray[np.int64]) -> NDArray[np.f
         cost = side[:, 0] * side[:, 1] + 1e-9 * side.sum(axis=1) ** 2
         better = cost < best * (1 - 1e-6)
         best[better], angle[better] = cost[better], candidate
-    turned = _rotated(points, angle[owner])
-    low, high = _box(turned, first)
+    lying = _rotated(points, angle[owner])
+    low, high = _box(lying, first)
     side = high - low
     angle += np.where(side[:, 1] > side[:, 0], np.pi / 2, 0)
-    turned = _rotated(points, angle[owner])
-    low, _ = _box(turned, first)
-    shifted: NDArray[np.float64] = turned - low[owner]
+    lying = _rotated(points, angle[owner])
+    low, _ = _box(lying, first)
+    shifted: NDArray[np.float64] = lying - low[owner]
     return shifted
 
 

@@ -55,6 +55,7 @@ def report_document(report: Report) -> dict[str, Any]:
         "photos": views,
         "photos_note": "" if views else _NO_PHOTOS,
         "opinions": [asdict(opinion) for opinion in report.opinions],
+        "reference_from_mesh": report.reference_from_mesh,
         "run": run or None,
         "run_note": "" if run else _NO_RUN,
         "warnings": list(report.warnings),

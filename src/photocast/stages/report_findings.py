@@ -9,7 +9,7 @@ from html import escape
 from photocast.data import Check, Histogram, Issue, Report, SecondOpinion
 from photocast.stages.definitions import DEFINITIONS, definition_of
 
-__all__ = ["VERDICT_WORDS", "glossary", "histograms", "issues", "opinions", "verdict"]
+__all__ = ["VERDICT_WORDS", "alignment", "glossary", "histograms", "issues", "opinions", "verdict"]
 
 VERDICT_WORDS = {"pass": "✓ pass", "warn": "! warn", "fail": "✗ fail"}
 """A sign and a word: colour alone tells nobody anything."""
@@ -75,6 +75,21 @@ def opinions(found: Sequence[SecondOpinion]) -> str:
         '<section><h2>Second opinions</h2><table><thead><tr><th scope="col">Program</th>'
         '<th scope="col">Version</th><th scope="col">Status</th><th scope="col">Answers</th></tr>'
         f"</thead><tbody>{rows}</tbody></table></section>"
+    )
+
+
+def alignment(matrix: Sequence[Sequence[float]] | None) -> str:
+    """How the mesh was laid onto a reference."""
+    if matrix is None:
+        return ""
+    rows = "".join(
+        f"<tr>{''.join(f'<td><code>{number:.6g}</code></td>' for number in row)}</tr>"
+        for row in matrix
+    )
+    return (
+        "<section><h2>Alignment</h2><p>The mesh was laid onto the reference before they were "
+        "compared. This matrix takes its points there.</p>"
+        f"<table><tbody>{rows}</tbody></table></section>"
     )
 
 

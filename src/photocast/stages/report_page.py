@@ -15,6 +15,7 @@ from photocast.data import Check, Report
 from photocast.stages.definitions import COUNTED, DEFINITIONS, GROUPS
 from photocast.stages.report_findings import (
     VERDICT_WORDS,
+    alignment,
     glossary,
     histograms,
     issues,
@@ -80,6 +81,7 @@ def report_page(
         _figures(images),
         issues(report.issues, shown),
         _checks(report.checks),
+        alignment(report.reference_from_mesh),
         histograms(report.histograms),
         _views(report.run.get("views", ())),
         opinions(report.opinions),

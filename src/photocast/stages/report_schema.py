@@ -17,6 +17,8 @@ _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
 _NUMBER = {"type": "number"}
 _POSITIVE = {"type": "number", "exclusiveMinimum": 0}
+_ROW = {"type": "array", "items": _NUMBER, "minItems": 4, "maxItems": 4}
+_MATRIX = {"type": "array", "items": _ROW, "minItems": 4, "maxItems": 4}
 
 
 def report_schema() -> dict[str, Any]:
@@ -50,6 +52,11 @@ def report_schema() -> dict[str, Any]:
             },
             photos_note=_TEXT,
             opinions={"type": "array", "items": _opinion()},
+            reference_from_mesh={
+                **_MATRIX,
+                "type": ["array", "null"],
+                "description": "How the mesh was laid onto a reference; null if it was not.",
+            },
             run={"type": ["object", "null"]},
             run_note=_TEXT,
             warnings={"type": "array", "items": _TEXT},
@@ -92,7 +99,6 @@ def _issue() -> dict[str, Any]:
 
 
 def _camera() -> dict[str, Any]:
-    row = {"type": "array", "items": _NUMBER, "minItems": 4, "maxItems": 4}
     return _object(
         width={"type": "integer", "minimum": 1},
         height={"type": "integer", "minimum": 1},
@@ -100,7 +106,7 @@ def _camera() -> dict[str, Any]:
         fy=_POSITIVE,
         cx=_NUMBER,
         cy=_NUMBER,
-        camera_from_world={"type": "array", "items": row, "minItems": 4, "maxItems": 4},
+        camera_from_world=_MATRIX,
     )
 
 

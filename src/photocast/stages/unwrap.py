@@ -18,10 +18,12 @@ from numpy.typing import NDArray
 
 from photocast.config import UnwrapConfig
 from photocast.data import Mesh
+from photocast.deadline import deadline_of
 from photocast.progress import Progress, silent
-from photocast.stages.charts import chart_labels, surface
+from photocast.stages.charts import Surface, chart_labels, surface
 from photocast.stages.flatten import Flat, flatten, flatten_again, hidden_faces
 from photocast.stages.pack import Packing, pack
+from photocast.stages.xatlas_charts import NoCharts, seconds_for, xatlas_flat
 
 __all__ = ["unwrap"]
 
@@ -37,6 +39,7 @@ def unwrap(
     progress: Progress = silent,
     *,
     device: torch.device | None = None,
+    notes: list[str] | None = None,
 ) -> Mesh:
     """Cut a mesh into charts and lay them out in the unit square.
 
@@ -45,6 +48,7 @@ def unwrap(
         config: Texture size and gaps.
         progress: Called after each step.
         device: Where to look for overlaps; the CPU if absent.
+        notes: Where to say that our own charts were taken instead of those asked for, and why.
 
     Returns:
         The same vertices and faces, with ``uvs`` and ``uv_faces``.
@@ -60,21 +64,42 @@ def unwrap(
     total = float(faces.areas.sum())
     # Faces of nearly no area in a box of side one: a texel is not made as small as they are.
     texel = max(np.sqrt(total / _EXPECTED_USE), _LEAST_SIDE) / config.size if total > 0 else 1.0
-    chart = chart_labels(faces, (config.min_chart * texel) ** 2)
-    progress("unwrap", 1, 3)
     device = device or torch.device("cpu")
+    whole = vertices, mesh.faces, faces
+    flat = None
+    if config.atlas == "xatlas":
+        flat = _by_xatlas(whole, texel, progress, device, notes)
+    if flat is None:
+        chart = chart_labels(faces, (config.min_chart * texel) ** 2)
+        progress("unwrap", 1, 3)
+        flat = flatten(*whole, chart, texel, device=device)
 
     def mend(flat: Flat, bad: NDArray[np.bool_], alone: bool) -> Flat:
-        whole = vertices, mesh.faces, faces
         return flatten_again(flat, bad, whole, texel, alone=alone, device=device)
 
-    flat = flatten(vertices, mesh.faces, faces, chart, texel, device=device)
     progress("unwrap", 2, 3)
     flat, packing = _packed(flat, mend, config, device)
     uvs, uv_faces = _uvs(flat, packing, config.size)
     used = float(faces.areas.sum() * packing.scale**2 / config.size**2)
     progress("unwrap", 3, 3, charts=flat.count, used=used)
     return _with_uvs(mesh, uvs, uv_faces)
+
+
+def _by_xatlas(
+    whole: tuple[NDArray[np.float64], NDArray[np.int32], Surface],
+    texel: float,
+    progress: Progress,
+    device: torch.device,
+    notes: list[str] | None,
+) -> Flat | None:
+    seconds = min(seconds_for(len(whole[1])), deadline_of(progress).remaining / 4)
+    try:
+        return xatlas_flat(*whole, texel, seconds=seconds, device=device)
+    except NoCharts as why:
+        text = f"The UV map is our own, not that of xatlas: {why}."
+        if notes is not None and text not in notes:
+            notes.append(text)
+        return None
 
 
 def _unit_vertices(mesh: Mesh) -> NDArray[np.float64]:

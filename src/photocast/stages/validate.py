@@ -79,8 +79,19 @@ class Checked:
         sha256 = next(str(c.value) for c in self.report.checks if c.name == "file.sha256")
         return face_layers(self.facts, 0 if self.mesh is None else len(self.mesh.faces), sha256)
 
+    def with_checks(self, extra: Sequence[Check]) -> "Checked":
+        """The same with more answers, judged together."""
+        checks = judged([*self.report.checks, *extra], self.profile)
+        report = replace(
+            self.report,
+            checks=checks,
+            score=score(checks, self.profile),
+            issues=find_issues(checks, self.facts, self.mesh, self.up),
+        )
+        return replace(self, report=report)
+
     def joined(self, extra: Sequence[Check], why_not: str = "") -> "Checked":
-        """The same with more answers, judged together.
+        """The same with what the run tells.
 
         Args:
             extra: What the run tells.
@@ -92,14 +103,7 @@ class Checked:
             for name in DEFINITIONS
             if name.startswith(RUN_GROUPS) and name not in names
         ]
-        checks = judged([*self.report.checks, *extra, *lacking], self.profile)
-        report = replace(
-            self.report,
-            checks=checks,
-            score=score(checks, self.profile),
-            issues=find_issues(checks, self.facts, self.mesh, self.up),
-        )
-        return replace(self, report=report)
+        return self.with_checks([*extra, *lacking])
 
 
 def check_mesh(mesh: Mesh, profile: str = "result") -> tuple[Check, ...]:

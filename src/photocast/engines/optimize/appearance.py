@@ -32,6 +32,7 @@ def dressed(
     progress: Progress,
     *,
     keep_uvs: bool = False,
+    notes: list[str] | None = None,
 ) -> tuple[Mesh, Light]:
     """Unwrap a mesh and find its material and light; refine its vertices on the way.
 
@@ -41,12 +42,14 @@ def dressed(
         config: No vertex moves if ``refine.epochs`` is 0.
         progress: Its deadline is shared among the fits.
         keep_uvs: Use the UVs that the mesh has.
+        notes: What the report should say is added here.
     """
     device = torch.device(config.device)
     size = min(config.appearance.size, fitting_size(shape, photos))
     config = replace(config, appearance=replace(config.appearance, size=size))
     if not keep_uvs:
-        shape = unwrap(shape, replace(config.unwrap, size=size), progress, device=device)
+        atlas = replace(config.unwrap, size=size)
+        shape = unwrap(shape, atlas, progress, device=device, notes=notes)
     return _fitted(shape, photos, config, progress)
 
 

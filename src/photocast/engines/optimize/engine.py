@@ -68,7 +68,9 @@ class Optimize:
             shape = start.mesh
         uvs = start is not None and start.keep_uvs
         (mesh, light), config = retried(
-            lambda less: dressed(shape, photos, less, progress, keep_uvs=uvs), config, notes
+            lambda less: dressed(shape, photos, less, progress, keep_uvs=uvs, notes=notes),
+            config,
+            notes,
         )
         return Scene(
             mesh=mesh,
