@@ -49,6 +49,8 @@ class ReconstructConfig:
     """Folder of weights, for engines that need any."""
     reference: str = ""
     """Photo that an engine without cameras places the others by; empty takes the first."""
+    refine: bool = False
+    """Refine what an engine without cameras made by the photos that could be placed around it."""
     low_memory: bool = False
     """Keep networks on the device only while they are at work, for engines that have any."""
     device: str = "auto"
