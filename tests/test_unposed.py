@@ -48,7 +48,8 @@ def command(photos, out, weights, *more):
 @pytest.fixture(scope="module")
 def out(photos, weights, tmp_path_factory):
     out = tmp_path_factory.mktemp("result")
-    assert run(command(photos, out, weights, "--formats", "glb,obj", "--reference", "p2")) == 0
+    more = ["--formats", "glb,obj", "--reference", "p2", "--refine"]
+    assert run(command(photos, out, weights, *more)) == 0
     return out
 
 
@@ -93,11 +94,10 @@ def test_gaussians_that_do_not_fit_their_fields_are_refused():
         write_gaussian_ply(np.zeros((3, 4), np.float32), ("x", "y"))
 
 
-def test_refining_is_asked_for_and_told_where_it_cannot_be(photos, weights, tmp_path):
-    assert run(command(photos, tmp_path / "out", weights, "--refine")) == 0
-    report = json.loads((tmp_path / "out" / "report.json").read_text(encoding="utf-8"))
+def test_refining_is_asked_for_and_told_where_it_cannot_be(out):
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert any("was not refined: 0 photos" in text for text in report["warnings"])
-    record = json.loads((tmp_path / "out" / "run.json").read_text(encoding="utf-8"))
+    record = json.loads((out / "run.json").read_text(encoding="utf-8"))
     assert record["engine"]["refinement"] == {"kept": False}
 
 

@@ -4,7 +4,7 @@
 
 from dataclasses import dataclass, field, replace
 
-from photocast.config._engines import GenerateConfig, InitConfig, OptimizeConfig
+from photocast.config._engines import GenerateConfig, InitConfig, OptimizeConfig, PlaceConfig
 from photocast.config._shape import POSE_MODES, CarveConfig, MeshConfig, PoseConfig, VolumeConfig
 from photocast.config._surface import AppearanceConfig, RefineConfig
 from photocast.errors import ConfigError
@@ -123,7 +123,11 @@ def generate_preset(name: str) -> GenerateConfig:
     """The settings behind a preset of the ``generate`` engine; one of ``PRESETS``."""
     return {
         "draft": GenerateConfig(
-            structure_steps=12, detail_steps=8, face_count=60_000, texture=1024
+            structure_steps=12,
+            detail_steps=8,
+            face_count=60_000,
+            texture=1024,
+            place=PlaceConfig(rotations=300, finalists=3),
         ),
         "standard": GenerateConfig(),
         "high": GenerateConfig(
