@@ -122,6 +122,7 @@ class GenerateConfig:
     texture: int = 2048
     """Side of the square base colour map [px]."""
     place: PlaceConfig = field(default_factory=PlaceConfig)
+    """How photos are placed around the object."""
     low_memory: bool = False
     """Keep a network on the device only while it is at work."""
     device: str = "cpu"
