@@ -48,7 +48,8 @@ def command(photos, out, weights, *more):
 @pytest.fixture(scope="module")
 def out(photos, weights, tmp_path_factory):
     out = tmp_path_factory.mktemp("result")
-    assert run(command(photos, out, weights, "--formats", "glb,obj", "--reference", "p2")) == 0
+    more = ["--formats", "glb,obj", "--reference", "p2", "--refine"]
+    assert run(command(photos, out, weights, *more)) == 0
     return out
 
 
@@ -71,8 +72,12 @@ def test_the_record_says_that_a_test_model_made_it(out):
     assert any("means nothing" in warning for warning in report["warnings"])
     values = {check["name"]: check["value"] for check in report["checks"]}
     assert values["mesh.faces"] > 100
-    # there are no posed photos to compare with: not known, and never a number
+    # no photo could be placed, so there is nothing to compare with: not known, and never a number
+    assert any("None of the 4 photos could be placed" in text for text in report["warnings"])
     assert all(value is None for name, value in values.items() if name.startswith("image."))
+    assert values["cameras.count"] == 0
+    placing = record["engine"]["placing"]["views"]
+    assert {view["confidence"] < 0.5 for view in placing.values()} == {True}
     assert "means nothing" in (out / "report.html").read_text(encoding="utf-8")
 
 
@@ -87,6 +92,20 @@ def test_the_gaussians_are_a_ply_that_viewers_know(out):
 def test_gaussians_that_do_not_fit_their_fields_are_refused():
     with pytest.raises(ValueError, match="do not fit 2 fields"):
         write_gaussian_ply(np.zeros((3, 4), np.float32), ("x", "y"))
+
+
+def test_refining_is_asked_for_and_told_where_it_cannot_be(out):
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert any("was not refined: 0 photos" in text for text in report["warnings"])
+    record = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    assert record["engine"]["refinement"] == {"kept": False}
+
+
+def test_refining_is_refused_where_it_means_nothing(tmp_path, capsys):
+    sample = Path(__file__).parents[1] / "examples" / "sample"
+    assert run(["reconstruct", str(sample), "--out", str(tmp_path / "out"), "--refine"]) == 2
+    assert "--refine" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(

@@ -20,11 +20,12 @@ from photocast.formats.meshes import require_mesh_file
 from photocast.ops.warm_up import warm_up
 from photocast.progress import Progress, silent
 from photocast.stages.check_page import issue_pictures, shape_pictures
-from photocast.stages.evaluate import evaluate_views, mean_scores
+from photocast.stages.evaluate import evaluate_views
 from photocast.stages.export import draw_pictures, export_mesh, export_report, mesh_formats
 from photocast.stages.ingest import decode_photos, hold_out_every, read_capture
 from photocast.stages.lit_drawing import rendering_of
 from photocast.stages.photo_coverage import photo_coverage
+from photocast.stages.photo_scores import score_checks
 from photocast.stages.render import Drawable, drawable
 from photocast.stages.run_record import StageClock, describe_run
 from photocast.stages.validate import check_file
@@ -67,6 +68,10 @@ def reconstruct(
         require_mesh_file(Path(config.init.mesh))
     if out.exists() and not out.is_dir():
         raise UserError(f"{out} is a file; a folder is needed.", code="out.file")
+    if config.refine and config.engine == "optimize":
+        raise ConfigError(
+            "refine is for the engine generate: optimize refines in any case. Leave --refine out."
+        )
     device = _device(config.device)
     notes: tuple[str, ...] = ()
     if config.engine == "auto":
@@ -249,20 +254,8 @@ def _scores(
         after = deadline.remaining
         photos = _spread(photos, int(after * _SCORES_TIME / (before - after)))
     views = evaluate_views(render, photos, device=device, progress=progress)
-    mean = mean_scores(views)
     which = "held-out photos" if held_out else "photos used for the reconstruction"
-    note = f"mean over {len(views)} {'' if len(views) == given else f'of {given} '}{which}"
-    overlaps = [view.mask_iou for view in views if view.mask_iou is not None]
-    inside = [view.psnr_inside for view in views]
-    checks = [
-        Check("image.photos", len(views), note=which),
-        Check("image.worst_mask_iou", _rounded(min(overlaps, default=None)), note=which),
-        Check("image.worst_psnr_inside", _rounded(min(inside, default=None)), note=which),
-        Check("image.psnr", _rounded(mean.psnr_white), "dB", note=f"over white, {note}"),
-        Check("image.psnr_inside", _rounded(mean.psnr_inside), "dB", note=f"in the mask, {note}"),
-        Check("image.ssim", _rounded(mean.ssim_white), note=f"over white, {note}"),
-        Check("image.mask_iou", _rounded(mean.mask_iou), note=note),
-    ]
+    checks = score_checks(views, given, which)
     return checks, [{**asdict(view), "held_out": held_out} for view in views]
 
 

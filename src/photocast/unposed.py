@@ -2,21 +2,29 @@
 # SPDX-License-Identifier: Apache-2.0
 """From photos without cameras to a result folder."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 
 from photocast.config import GenerateConfig, InitConfig, ReconstructConfig, generate_preset
-from photocast.data import Report, Scene
+from photocast.data import Check, Photo, Report, Scene
 from photocast.engines.generate import Generate
+from photocast.engines.refined import refined
 from photocast.errors import ConfigError
 from photocast.formats.gaussian_ply import write_gaussian_ply
 from photocast.nets.gaussian_decoder import PLY_FIELDS
 from photocast.progress import Progress
+from photocast.stages.evaluate import evaluate_views
 from photocast.stages.export import draw_pictures, export_mesh, export_report, place_files
+from photocast.stages.lit_drawing import rendering_of
+from photocast.stages.photo_coverage import photo_coverage
+from photocast.stages.photo_scores import score_checks
 from photocast.stages.pictures import decode_pictures, find_pictures
+from photocast.stages.render import Drawable, drawable
 from photocast.stages.run_record import StageClock, describe_run
 from photocast.stages.validate import check_file, check_file_size
 
@@ -54,19 +62,38 @@ def reconstruct_unposed(
     capture = find_pictures(folder)
     pictures = decode_pictures(capture, clock)
     made = Generate().run(pictures, settings, clock)
-    scene = made.scene
+    scene, photos = made.scene, made.photos
     sizes = export_mesh(scene, out, formats=config.formats, progress=clock)
+    if config.refine:
+        scene = refined(
+            scene,
+            photos,
+            capture,
+            out / "mesh.glb",
+            config,
+            clock,
+            device=device,
+            cache=out / ".stages",
+        )
+        sizes = export_mesh(scene, out, formats=config.formats, progress=clock)
     rows = made.gaussians.ply().cpu().numpy().astype(np.float32)
     gaussians = write_gaussian_ply(rows, PLY_FIELDS)
     place_files(out, {GAUSSIANS_FILE: gaussians})
     clock.lap("save")
     seconds_to_mesh = clock.total
     checked = check_file(out / "mesh.glb", "result", up=scene.up)
+    item = drawable(scene.mesh, device, light=scene.light)
+    scores, views = _scores(item, photos, clock)
+    cameras = [
+        Check("cameras.source", "found by the engine"),
+        Check("cameras.count", len(photos)),
+        Check("cameras.registered_share", len(photos) / len(pictures)),
+    ]
     checked = checked.joined(
-        [*sizes, check_file_size(GAUSSIANS_FILE, len(gaussians))],
-        "this engine works without cameras, so there is no photo to compare with",
+        [*sizes, check_file_size(GAUSSIANS_FILE, len(gaussians)), *cameras, *scores],
+        "no photo could be placed around the object" if not photos else "",
     )
-    shown = draw_pictures(scene, device=device, progress=clock)
+    shown = draw_pictures(scene, photos, device=device, progress=clock, item=item)
     clock.lap("preview")
     run = describe_run(
         options={**asdict(config), "settings": asdict(settings)},
@@ -78,11 +105,25 @@ def reconstruct_unposed(
         "seconds_to_mesh": round(seconds_to_mesh, 3),
         "seconds_total": round(clock.total, 3),
         "engine": scene.facts,
+        "views": views,
     }
     warnings = (*notes, *capture.warnings, *scene.warnings)
     report = replace(checked.report, warnings=warnings, run=run)
-    export_report(report, out, shown, compared=False, layers=checked.layers)
+    export_report(report, out, shown, compared=bool(photos), layers=checked.layers)
     return scene, report
+
+
+def _scores(
+    item: Drawable, photos: Sequence[Photo], progress: Progress
+) -> tuple[list[Check], list[dict[str, Any]]]:
+    """How well the result explains the photos that were placed, as checks and view by view."""
+    if not photos:
+        return [], []
+    render = rendering_of(item)
+    views = evaluate_views(render, photos, device=item.faces.device, progress=progress)
+    checks = score_checks(views, len(photos), "photos that gave their colours")
+    checks += photo_coverage(item, photos)
+    return checks, [{**asdict(view), "held_out": False} for view in views]
 
 
 def _settings(config: ReconstructConfig, device: torch.device) -> GenerateConfig:

@@ -62,16 +62,18 @@ def test_every_check_that_a_report_may_hold_leads_to_an_anchor():
 
 
 def test_no_check_of_a_run_is_without_a_definition():
-    tree = ast.parse((ROOT / "src/photocast/pipeline.py").read_text(encoding="utf-8"))
+    files = ("pipeline.py", "unposed.py", "stages/photo_scores.py", "stages/photo_coverage.py")
+    texts = [(ROOT / "src/photocast" / file).read_text(encoding="utf-8") for file in files]
     names = {
         node.args[0].value
-        for node in ast.walk(tree)
+        for text in texts
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id == "Check"
         and isinstance(node.args[0], ast.Constant)
     }
-    assert "image.psnr" in names, "the search above no longer fits the pipeline"
+    assert "image.psnr" in names, "the search above no longer fits the sources"
     assert names - set(DEFINITIONS) == set()
 
 

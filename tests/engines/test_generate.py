@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from photocast.config import GenerateConfig
+from photocast.config import GenerateConfig, PlaceConfig
 from photocast.data import Picture
 from photocast.engines.generate import Generate
 from photocast.engines.generate.networks import Networks, precision_for
@@ -32,7 +32,12 @@ def weights(tmp_path_factory):
 @pytest.fixture
 def config(weights):
     return GenerateConfig(
-        weights=str(weights), structure_steps=4, detail_steps=3, texture=128, seed=3
+        weights=str(weights),
+        structure_steps=4,
+        detail_steps=3,
+        texture=128,
+        seed=3,
+        place=PlaceConfig(rotations=24),
     )
 
 
@@ -55,7 +60,12 @@ def made(weights, pictures):
     told = []
     listen = lambda stage, done, total, **numbers: told.append((stage, done, total))  # noqa: E731
     config = GenerateConfig(
-        weights=str(weights), structure_steps=4, detail_steps=3, texture=128, seed=3
+        weights=str(weights),
+        structure_steps=4,
+        detail_steps=3,
+        texture=128,
+        seed=3,
+        place=PlaceConfig(rotations=24),
     )
     return Generate().run(pictures, config, listen), told
 
@@ -67,14 +77,19 @@ def test_it_makes_a_closed_textured_mesh_and_gaussians(made):
     assert scene.mesh.material.base_color.std() > 0.001
     assert np.abs(scene.mesh.vertices).max() < 0.5
     assert len(gaussians.xyz) == 4 * scene.facts["voxels"]
+    # what it makes looks like no photo: none is placed, and the decoder's colours stay
     assert scene.cameras == {}
+    assert made[0].photos == ()
+    assert any("None of the 3 photos could be placed" in warning for warning in scene.warnings)
+    assert scene.facts["placing"]["texels_from_photos"] == 0
+    assert [view["used"] for view in scene.facts["placing"]["views"].values()] == [False] * 3
     assert any("means nothing" in warning for warning in scene.warnings)
     assert any("made up" in warning for warning in scene.warnings)
 
 
 def test_progress_tells_every_stage_to_its_end(made):
     last = {stage: (done, total) for stage, done, total in made[1]}
-    assert {"look", "structure", "details", "decode", "unwrap"} <= set(last)
+    assert {"look", "structure", "details", "decode", "unwrap", "place"} <= set(last)
     assert all(done == total for done, total in last.values()), last
 
 
@@ -84,6 +99,21 @@ def test_equal_seeds_give_equal_objects_and_memory_makes_no_difference(made, con
     base, other = (run.scene.mesh.material.base_color for run in (again, made[0]))
     assert np.array_equal(base, other)
     assert again.gaussians.xyz.equal(made[0].gaussians.xyz)
+
+
+def test_photos_that_are_trusted_give_their_cameras_and_colours(made, config, pictures):
+    trusting = PlaceConfig(rotations=24, least_confidence=0.0)
+    other = Generate().run(pictures, replace(config, place=trusting), silent)
+    assert list(other.scene.cameras) == [photo.name for photo in other.photos]
+    assert set(other.scene.cameras) == {"view0", "view1", "view2"}
+    assert not any("could not be placed" in warning for warning in other.scene.warnings)
+    for picture in pictures:
+        camera = other.scene.cameras[picture.name]
+        assert (camera.height, camera.width) == picture.mask.shape
+        rows, columns = np.nonzero(picture.mask > 127)
+        center = camera.project(other.scene.mesh.vertices.mean(axis=0)[None])[0][0]
+        np.testing.assert_allclose(center, [columns.mean(), rows.mean()], atol=8)
+    assert other.scene.facts["placing"]["texels_from_photos"] >= 0
 
 
 def test_another_seed_gives_another_object(made, config, pictures):
@@ -172,7 +202,7 @@ def test_without_weights_the_command_is_named(config, pictures, tmp_path):
         Generate().run(pictures, replace(config, weights=str(tmp_path)), silent)
 
 
-@pytest.mark.parametrize("at", ["look", "structure", "details", "decode", "unwrap"])
+@pytest.mark.parametrize("at", ["look", "structure", "details", "decode", "unwrap", "place"])
 def test_it_can_be_cancelled_at_every_stage(config, pictures, at):
     def stop(stage, done, total, **numbers):
         if stage == at:

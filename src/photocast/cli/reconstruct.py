@@ -106,6 +106,10 @@ def reconstruct(
         str,
         typer.Option(help="Photo by which generate places the others.", show_default="the first"),
     ] = "",
+    refine: Annotated[
+        bool,
+        typer.Option("--refine", help="Refine what generate made with the engine optimize."),
+    ] = False,
     low_memory: Annotated[
         bool,
         typer.Option("--low-memory", help="Keep networks on the device only while they work."),
@@ -140,6 +144,7 @@ def reconstruct(
         atlas=atlas.value,
         weights=str(weights_folder(weights)) if engine in ("generate", "auto") else "",
         reference=reference,
+        refine=refine,
         low_memory=low_memory,
         device=device.value,
         seed=seed,

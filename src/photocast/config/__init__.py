@@ -5,7 +5,13 @@
 The sentence under a field is its help. Changes use ``dataclasses.replace``; every seed is a field.
 """
 
-from photocast.config._engines import GenerateConfig, InitConfig, InitUse, OptimizeConfig
+from photocast.config._engines import (
+    GenerateConfig,
+    InitConfig,
+    InitUse,
+    OptimizeConfig,
+    PlaceConfig,
+)
 from photocast.config._run import (
     MAX_SIZES,
     MIN_SECONDS,
@@ -39,6 +45,7 @@ __all__ = [
     "InitUse",
     "MeshConfig",
     "OptimizeConfig",
+    "PlaceConfig",
     "PoseConfig",
     "ReconstructConfig",
     "RefineConfig",

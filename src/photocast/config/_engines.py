@@ -9,7 +9,7 @@ from photocast.config._shape import MeshConfig, PoseConfig, VolumeConfig
 from photocast.config._surface import AppearanceConfig, RefineConfig, UnwrapConfig
 from photocast.errors import ConfigError
 
-__all__ = ["GenerateConfig", "InitConfig", "InitUse", "OptimizeConfig"]
+__all__ = ["GenerateConfig", "InitConfig", "InitUse", "OptimizeConfig", "PlaceConfig"]
 
 InitUse = Literal["refine", "material"]
 
@@ -68,6 +68,32 @@ class OptimizeConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PlaceConfig:
+    """How photos are placed around a generated object."""
+
+    rotations: int = 600
+    """Ways round of the object that are tried."""
+    views: int = 6
+    """Photos that decide between them, at most, evenly chosen."""
+    finalists: int = 4
+    """Ways round that are fitted before one is chosen."""
+    least_confidence: float = 0.5
+    """Photos that are placed with less are left out."""
+
+    def __post_init__(self) -> None:
+        limits = {
+            "rotations": (1, 100_000),
+            "views": (1, 1000),
+            "finalists": (1, 1000),
+            "least_confidence": (0.0, 1.0),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"place.{name} = {value}: must be from {low} to {high}.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GenerateConfig:
     """The ``generate`` engine."""
 
@@ -95,6 +121,8 @@ class GenerateConfig:
     """At most this many triangles."""
     texture: int = 2048
     """Side of the square base colour map [px]."""
+    place: PlaceConfig = field(default_factory=PlaceConfig)
+    """How photos are placed around the object."""
     low_memory: bool = False
     """Keep a network on the device only while it is at work."""
     device: str = "cpu"

@@ -5,7 +5,7 @@
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from photocast.config._engines import GenerateConfig, InitConfig, OptimizeConfig
+from photocast.config._engines import GenerateConfig, InitConfig, OptimizeConfig, PlaceConfig
 from photocast.config._shape import POSE_MODES, CarveConfig, MeshConfig, PoseConfig, VolumeConfig
 from photocast.config._surface import ATLASES, AppearanceConfig, RefineConfig
 from photocast.errors import ConfigError
@@ -52,6 +52,8 @@ class ReconstructConfig:
     """Folder of weights, for engines that need any."""
     reference: str = ""
     """Photo that an engine without cameras places the others by; empty takes the first."""
+    refine: bool = False
+    """Refine what an engine without cameras made by the photos that could be placed around it."""
     low_memory: bool = False
     """Keep networks on the device only while they are at work, for engines that have any."""
     device: str = "auto"
@@ -126,7 +128,11 @@ def generate_preset(name: str) -> GenerateConfig:
     """The settings behind a preset of the ``generate`` engine; one of ``PRESETS``."""
     return {
         "draft": GenerateConfig(
-            structure_steps=12, detail_steps=8, face_count=60_000, texture=1024
+            structure_steps=12,
+            detail_steps=8,
+            face_count=60_000,
+            texture=1024,
+            place=PlaceConfig(rotations=300, finalists=3),
         ),
         "standard": GenerateConfig(),
         "high": GenerateConfig(

@@ -7,6 +7,7 @@ pixels show the object.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +19,16 @@ from torch.nn import functional as F
 
 from photocast.nets.dinov2 import DinoVisionTransformer, normalize_colors
 
-__all__ = ["crop_to_object", "image_features", "matted", "photo_tensor", "saliency_mask"]
+__all__ = [
+    "Square",
+    "crop_to_object",
+    "cut_square",
+    "image_features",
+    "matted",
+    "object_square",
+    "photo_tensor",
+    "saliency_mask",
+]
 
 Picture = UInt8[ndarray, "h w channel"]
 Other = UInt8[ndarray, "H W _"]
@@ -28,6 +38,14 @@ LARGEST_MATTED = 1024
 """Photos without transparency are shrunk so that no side is longer [px]."""
 _BOX_ALPHA = 204
 _MARGIN = 1.1
+
+
+class Square(NamedTuple):
+    """A part of a photo, which may reach beyond it [px]."""
+
+    left: int
+    top: int
+    side: int
 
 
 def matted(photo: Picture, mask_of: Callable[[Picture], Mask]) -> Other:
@@ -57,15 +75,10 @@ def crop_to_object(photo: Picture, size: int = 518) -> Other:
     Returns:
         RGBA of that size; the plain RGB photo where alpha shows no object.
     """
-    rows, columns = np.nonzero(photo[..., 3] > _BOX_ALPHA)
-    if len(rows) == 0:
+    cut = object_square(photo[..., 3])
+    if cut is None:
         return photo[..., :3]
-    low = np.array([columns.min(), rows.min()])
-    high = np.array([columns.max(), rows.max()])
-    half = int((high - low).max() * _MARGIN) // 2
-    left, top = ((low + high) / 2 - half).astype(int).clip(min=0)
-    right, bottom = np.minimum(((low + high) / 2 + half).astype(int), photo.shape[1::-1])
-    square = _pad_to_square(photo[top:bottom, left:right])
+    square = cut_square(photo, cut)
     rgba = torch.from_numpy(square.astype(np.float32) / 255).permute(2, 0, 1)[None]
     rgba = F.interpolate(rgba, size=(size, size), mode="bilinear", align_corners=False)[0]
     rgb, alpha = rgba[:3], rgba[3:]
@@ -74,13 +87,32 @@ def crop_to_object(photo: Picture, size: int = 518) -> Other:
     return pixels
 
 
-def _pad_to_square(picture: Picture) -> Other:
-    height, width = picture.shape[:2]
+def object_square(alpha: UInt8[ndarray, "h w"]) -> Square | None:
+    """The square that :func:`crop_to_object` cuts; ``None`` where alpha shows no object."""
+    rows, columns = np.nonzero(alpha > _BOX_ALPHA)
+    if len(rows) == 0:
+        return None
+    low = np.array([columns.min(), rows.min()])
+    high = np.array([columns.max(), rows.max()])
+    half = int((high - low).max() * _MARGIN) // 2
+    left, top = ((low + high) / 2 - half).astype(int).clip(min=0)
+    right, bottom = np.minimum(((low + high) / 2 + half).astype(int), alpha.shape[::-1])
+    height, width = int(bottom - top), int(right - left)
     side = max(height, width)
-    top, left = (side - height) // 2, (side - width) // 2
-    square = np.zeros((side, side, picture.shape[2]), dtype=np.uint8)
-    square[top : top + height, left : left + width] = picture
-    return square
+    return Square(int(left) - (side - width) // 2, int(top) - (side - height) // 2, side)
+
+
+def cut_square(photo: Picture, square: Square) -> Other:
+    """That part of a photo; transparent black where the photo has ended."""
+    left, top, side = square
+    whole = np.zeros((side, side, photo.shape[2]), dtype=np.uint8)
+    height, width = photo.shape[:2]
+    rows = slice(max(top, 0), min(top + side, height))
+    columns = slice(max(left, 0), min(left + side, width))
+    whole[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left] = photo[
+        rows, columns
+    ]
+    return whole
 
 
 def saliency_mask(

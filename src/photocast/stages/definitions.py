@@ -304,7 +304,7 @@ _CAMERAS = {
     ),
     "cameras.count": Definition("Cameras", "cameras", "Photos with a camera."),
     "cameras.source": Definition(
-        "Source of the cameras", "", "Given with the photos, or corrected."
+        "Source of the cameras", "", "Given with the photos, corrected, or found by the engine."
     ),
     "cameras.registered_share": Definition(
         "Share of registered photos", "1", "Photos with a camera, of all photos."

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from photocast.data import Mesh, Photo
+from photocast.geometry.pose_clip import clip_from_object
 from photocast.geometry.pose_steps import Cameras
-from photocast.geometry.projection import clip_from_camera, transform_points
+from photocast.geometry.projection import transform_points
 from photocast.geometry.vertex_normals import vertex_normals
 from photocast.ops.interpolate import interpolate
 from photocast.ops.rasterize import rasterize
@@ -246,31 +247,12 @@ def _drawn(
     """A few views at a time: for each pixel the place seen, and 1 where there is one."""
     height, width = shown.edge.shape[2:]
     attributes = torch.cat([points, torch.ones_like(points[:, :1])], 1)
-    clips = _clip_from_object(cameras, (height, width), points)
+    clips = clip_from_object(cameras, (height, width), float(points.norm(dim=1).max()))
     for first in range(0, len(clips), _CHUNK):
         part = slice(first, min(first + _CHUNK, len(clips)))
         clip = transform_points(clips[part], points).contiguous()
         raster = rasterize(clip, faces, (height, width))
         yield part, interpolate(attributes, raster, faces)
-
-
-def _clip_from_object(cameras: Cameras, size: tuple[int, int], points: Tensor) -> Tensor:
-    reach = float(points.norm(dim=1).max())
-    clips = []
-    middles, numbers = cameras.middle.tolist(), cameras.intrinsics.tolist()
-    for middle, (fx, fy, cx, cy) in zip(middles, numbers, strict=True):
-        projection = clip_from_camera(
-            size=size,
-            focal=(fx, fy),
-            principal=(cx, cy),
-            near=max(middle[2] - 1.1 * reach, 0.01 * reach),
-            far=max(middle[2], 0.0) + 1.1 * reach,
-        )
-        clips.append(projection)
-    pose = torch.zeros(len(clips), 4, 4, dtype=torch.float64)
-    pose[:, :3, :3], pose[:, :3, 3] = cameras.rotation.cpu(), cameras.middle.cpu()
-    pose[:, 3, 3] = 1
-    return (torch.stack(clips) @ pose).float().to(points.device)
 
 
 def _trust(

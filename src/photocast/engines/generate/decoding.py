@@ -1,6 +1,8 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
-"""From a latent to things: a textured mesh, and gaussians."""
+"""From a latent to things: a coloured mesh, and gaussians."""
+
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -17,7 +19,7 @@ from photocast.nets.gaussian_decoder import Gaussians
 from photocast.progress import Progress
 from photocast.stages.foreign import cleaned, reduced
 from photocast.stages.unwrap import unwrap
-from photocast.stages.vertex_paint import nearest_colors, painted
+from photocast.stages.vertex_paint import nearest_colors
 
 __all__ = ["decode_gaussians", "decode_mesh", "finish_mesh"]
 
@@ -46,13 +48,12 @@ def decode_mesh(networks: Networks, latent: Latent) -> Mesh:
 def finish_mesh(
     colored: Mesh, config: GenerateConfig, device: torch.device, progress: Progress
 ) -> Mesh:
-    """Fewer triangles, sheets that only touch taken apart, UVs, and the colours as a map."""
+    """Fewer triangles, sheets that only touch taken apart, and UVs; colours at the vertices."""
     mesh = reduced(cleaned(colored), config.face_count)
     vertices, faces = separate_touching(mesh.vertices, mesh.faces)
     mesh = Mesh(vertices.astype(np.float32), np.ascontiguousarray(faces, np.int32))
     mesh = unwrap(mesh, UnwrapConfig(size=config.texture), progress, device=device)
-    paint = Mesh(mesh.vertices, mesh.faces, mesh.uvs, mesh.uv_faces, nearest_colors(mesh, colored))
-    return painted(paint, config.texture, device)
+    return replace(mesh, colors=nearest_colors(mesh, colored))
 
 
 def decode_gaussians(networks: Networks, latent: Latent) -> Gaussians:

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 
 from photocast.config import GenerateConfig
-from photocast.data import Picture, Scene
+from photocast.data import Photo, Picture, Scene
 from photocast.engines.generate.decoding import decode_gaussians, decode_mesh, finish_mesh
 from photocast.engines.generate.networks import Networks, precision_for
+from photocast.engines.generate.placing import dressed, place
 from photocast.engines.generate.sampling import sample_latent, sample_structure
 from photocast.engines.generate.views import reference_first, see
 from photocast.errors import CaptureError, ConfigError
@@ -25,10 +26,7 @@ from photocast.progress import Progress
 __all__ = ["Generate", "Generated"]
 
 TEST_WARNING = "The weights are a seeded test model: this result means nothing."
-UNPOSED_WARNING = (
-    "Parts that no photo shows are made up, and the photos' places around the object are not "
-    "known, so the result is not compared with them."
-)
+MADE_UP_WARNING = "Parts that no photo shows are made up."
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +35,8 @@ class Generated:
 
     scene: Scene
     gaussians: Gaussians
+    photos: tuple[Photo, ...]
+    """Those that could be placed, with their cameras in the object's frame."""
 
 
 class Generate:
@@ -68,7 +68,8 @@ class Generate:
         order = reference_first(names, config.reference)
         folder = WeightFolder(Path(config.weights))
         networks = Networks(folder, device, precision_for(device), low_memory=config.low_memory)
-        images = _images([pictures[number] for number in order], _image_size(networks))
+        pictures = [pictures[number] for number in order]
+        images = _images(pictures, _image_size(networks))
         progress("look", 0, 1)
         conditions = see(networks, images)
         progress("look", 1, 1)
@@ -80,6 +81,8 @@ class Generate:
         colored = decode_mesh(networks, latent)
         progress("decode", 2, 2, faces=len(colored.faces))
         mesh = finish_mesh(colored, config, device, progress)
+        placing = place(mesh, pictures, conditions.poses, config, progress)
+        mesh, decided = dressed(mesh, placing, config, progress)
         facts: dict[str, Any] = {
             "photos": [names[number] for number in order],
             "reference": names[order[0]],
@@ -88,16 +91,17 @@ class Generate:
             "faces_decoded": len(colored.faces),
             "precision": str(networks.dtype).removeprefix("torch."),
             "test_weights": folder.is_test,
+            "placing": placing.facts | {"texels_from_photos": decided},
         }
         warnings = (TEST_WARNING,) if folder.is_test else ()
         scene = Scene(
             mesh=mesh,
-            cameras={},
+            cameras={photo.name: photo.camera for photo in placing.photos},
             up=np.array([0.0, 0.0, 1.0]),
-            warnings=(*warnings, UNPOSED_WARNING),
+            warnings=(*warnings, MADE_UP_WARNING, *placing.warnings),
             facts=facts,
         )
-        return Generated(scene, gaussians)
+        return Generated(scene, gaussians, placing.photos)
 
 
 def _image_size(networks: Networks) -> int:

@@ -22,6 +22,8 @@ class Conditions(NamedTuple):
     structure: Float[Tensor, "1 query channel"]
     views: list[Float[Tensor, "1 token channel"]]
     """One per photo."""
+    poses: Float[Tensor, "view 9"]
+    """Of the cropped photos, as VGGT's camera head tells them."""
 
 
 def reference_first(names: Sequence[str], reference: str) -> list[int]:
@@ -49,6 +51,7 @@ def see(networks: Networks, images: Float[Tensor, "view 3 h w"]) -> Conditions:
     with torch.inference_mode():
         with networks.use("vggt") as vggt:
             layers = vggt.aggregator(images[None], keep=CONDITION_LAYERS)
+            poses = vggt.camera_head(layers[max(CONDITION_LAYERS)].float())[-1][0]
         with networks.use("image_cond_model") as dino:
             # view by view: they are independent, and this bounds memory
             features = torch.cat([image_features(dino, image[None]) for image in images])[None]
@@ -56,4 +59,4 @@ def see(networks: Networks, images: Float[Tensor, "view 3 h w"]) -> Conditions:
             structure = net(layers, features)
         with networks.use("slat_vggt_cond") as net:
             views = net(layers, features)
-    return Conditions(structure, views)
+    return Conditions(structure, views, poses)
