@@ -16,7 +16,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from photocast.config import MAX_SIZES
 from photocast.errors import PhotocastError, StorageError
 from photocast.jobs.database import Database, DatabaseDown
 from photocast.jobs.files import FileStore
@@ -25,6 +24,7 @@ from photocast.jobs.record import Input, Job, Kind, State
 from photocast.jobs.stage_history import StageHistory
 from photocast.jobs.store import JobStore
 from photocast.telling import job_id
+from photocast.worker.ending import Ending, busy, error_of
 from photocast.worker.gpu import GpuPeak, wait_for_room
 from photocast.worker.keeper import LeaseKeeper
 from photocast.worker.materialise import collect, fetch_inputs, look_into
@@ -38,7 +38,6 @@ _log = logging.getLogger(__name__)
 _TICK = 0.25
 _PASSING = ("storage.unavailable", "storage.full")
 _STORE_PAUSES = (1.0, 5.0, 15.0, 60.0)  # hours of work should not be lost to a store's restart
-_SMALLER = 0.5  # of the longest side, after the device had no memory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -144,10 +143,10 @@ class Supervisor:
                 stored = attempt.outlast(lambda: collect(self._files, job, out))
                 made = replace(made, artifacts=stored)
         except PhotocastError as error:
-            return Outcome(state=State.FAILED, error=_error(error.code, str(error)))
+            return Outcome(state=State.FAILED, error=error_of(error.code, str(error)))
         except OSError as error:
             reason = f"The worker's disk refused: {error.strerror}."
-            return Outcome(state=State.FAILED, error=_error("system.io", reason, retryable=True))
+            return Outcome(state=State.FAILED, error=error_of("system.io", reason, retryable=True))
         if made.state is State.SUCCEEDED:
             attempt.insist(lambda: self._history.add(_profile(job), ending.seconds))
         expires = time.time() + self._config.keep_seconds if self._config.keep_seconds else None
@@ -182,52 +181,6 @@ class Supervisor:
         (folder / "job.json").write_text(json.dumps(description), encoding="utf-8")
 
 
-@dataclass(slots=True)
-class _Ending:
-    """What is known about a process that has ended."""
-
-    done: dict[str, Any] | None = None
-    error: dict[str, Any] | None = None
-    reason: str = ""
-    """Why the supervisor ended it: ``cancel``, ``deadline``, ``memory`` or ``shutdown``."""
-    code: int | None = None
-    gpu_peak: int | None = None
-    """Most GPU memory that the job's processes held [bytes]."""
-
-    @property
-    def facts(self) -> dict[str, Any]:
-        return {} if self.gpu_peak is None else {"gpu_peak_bytes": self.gpu_peak}
-
-    @property
-    def seconds(self) -> dict[str, float]:
-        return dict((self.done or {}).get("seconds", {}))
-
-    def outcome(self, job: Job) -> Outcome:
-        """What becomes of the job."""
-        if self.done is not None:
-            warnings = tuple(self.done.get("warnings", ()))
-            verdict = self.done.get("verdict")
-            return Outcome(state=State.SUCCEEDED, verdict=verdict, warnings=warnings)
-        if self.reason == "cancel":
-            return Outcome(state=State.CANCELED)
-        if self.reason == "shutdown":
-            return Outcome(state=State.QUEUED)
-        if self.reason == "deadline":
-            detail = f"It ran for its limit of {job.max_seconds:g} s. Use a faster preset."
-            return Outcome(state=State.FAILED, error=_error("job.timeout", detail))
-        if self.reason == "memory":
-            detail = "It needed more memory than a job may have. Use fewer or smaller photos."
-            return Outcome(state=State.FAILED, error=_error("job.out_of_memory", detail))
-        if self.error is None or self.error.get("canceled"):  # died, or somebody else stopped it
-            return Outcome(state=State.QUEUED, lost=True)
-        if self.error["code"] == "memory.exhausted" and not job.options.get("max_size_halved"):
-            return _smaller(job)
-        retryable = bool(self.error.get("retryable"))
-        return Outcome(
-            state=State.FAILED, error=_error(self.error["code"], self.error["detail"], retryable)
-        )
-
-
 class _Attempt:
     """A job's lease, its process and what is told about it."""
 
@@ -257,7 +210,7 @@ class _Attempt:
         """Show what is going on, if the database lets us."""
         self._report({**self._shown, **progress}, [])
 
-    def wait_for_gpu(self) -> _Ending | None:
+    def wait_for_gpu(self) -> Ending | None:
         """Wait until the GPU has room; how the attempt ends, if it ends here."""
         needed = self._config.gpu_bytes
         if needed is None or self._job.kind is not Kind.RECONSTRUCT:
@@ -269,21 +222,21 @@ class _Attempt:
             stopped=self.over,
         )
         if not room:
-            return _Ending(error=_busy(needed, self._config.gpu_wait_seconds))
+            return Ending(error=busy(needed, self._config.gpu_wait_seconds))
         return self.stopped()
 
     def over(self) -> bool:
         """Whether nobody waits for this attempt any more."""
         return bool(self._told_to_stop()) or self.keeper.lost.is_set()
 
-    def stopped(self) -> _Ending | None:
+    def stopped(self) -> Ending | None:
         """How the attempt ends before its process has begun, if it was told to stop."""
         reason = self._told_to_stop()
-        return _Ending(reason=reason) if reason else None
+        return Ending(reason=reason) if reason else None
 
-    def watch(self, process: JobProcess) -> _Ending | None:
+    def watch(self, process: JobProcess) -> Ending | None:
         """Listen to the process until it has ended; ``None`` if the job was taken away."""
-        self._process, ending, asked = process, _Ending(), 0.0
+        self._process, ending, asked = process, Ending(), 0.0
         peak = GpuPeak()
         deadline = time.monotonic() + self._job.max_seconds
         try:
@@ -335,7 +288,7 @@ class _Attempt:
                 break
         return step()
 
-    def _listen(self, process: JobProcess, ending: _Ending) -> None:
+    def _listen(self, process: JobProcess, ending: Ending) -> None:
         progress, logs = None, []
         for message in process.messages(_TICK):
             if "progress" in message:
@@ -383,24 +336,3 @@ def _profile(job: Job) -> str:
     """Jobs of a profile take their stages in like proportions."""
     options = job.options
     return f"{job.kind.value}/{options.get('engine', 'optimize')}/{options.get('preset', '')}"
-
-
-def _busy(needed: int, seconds: float) -> dict[str, Any]:
-    detail = (
-        f"Other processes held the GPU for {seconds:g} s; the job waits for {needed / 1e9:.1f} GB. "
-        "Try again later, or end what else runs on it."
-    )
-    return _error("gpu.busy", detail, retryable=True)
-
-
-def _smaller(job: Job) -> Outcome:
-    preset = str(job.options.get("preset", "standard"))
-    now = job.options.get("max_size") or MAX_SIZES[preset]
-    size = max(int(now * _SMALLER), 64)
-    note = f"The GPU had not enough memory for photos of {now} px; tried again once with {size} px."
-    options = {**job.options, "max_size": size, "max_size_halved": True}
-    return Outcome(state=State.QUEUED, options=options, warnings=(note,))
-
-
-def _error(code: str, detail: str, retryable: bool = False) -> dict[str, Any]:
-    return {"code": code, "detail": detail, "retryable": retryable}
