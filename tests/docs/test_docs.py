@@ -133,8 +133,8 @@ def _is(node: ast.expr | None, text: str) -> bool:
 
 
 def _texts_of_call(node: ast.Call) -> set[str]:
-    """The code in ``ServiceError(status, code, …)``, and in ``_error(code, …)`` of a job."""
-    name, place = ast.unparse(node.func), {"ServiceError": 1, "_error": 0}
+    """The code in ``ServiceError(status, code, …)``, and in ``error_of(code, …)`` of a job."""
+    name, place = ast.unparse(node.func), {"ServiceError": 1, "error_of": 0}
     if name not in place or len(node.args) <= place[name]:
         return set()
     return _texts(node.args[place[name]])

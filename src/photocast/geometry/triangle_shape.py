@@ -57,13 +57,15 @@ def triangle_shape(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -
     # tan of an angle: twice the area over the dot product of the sides at it (cosine rule)
     dots = (squares.sum(axis=0) - 2 * squares) / 2
     angles = np.degrees(np.arctan2(2 * area, dots))
-    aspect = np.sqrt(longest) * sides.sum(axis=0) / np.maximum(4 * np.sqrt(3) * area, 1e-300)
+    aspect = np.full(len(area), np.inf)
+    around = np.sqrt(longest) * sides.sum(axis=0)
+    np.divide(around, 4 * np.sqrt(3) * area, out=aspect, where=~degenerate)
     return TriangleShape(
         area=area,
         signed_volume=np.einsum("fi,fi->f", a, normal) / 6,
         min_angle_deg=np.where(degenerate, 0, angles.min(axis=0)).astype(np.float32),
         max_angle_deg=np.where(degenerate, 180, angles.max(axis=0)).astype(np.float32),
-        aspect=np.where(degenerate, np.inf, aspect).astype(np.float32),
+        aspect=aspect.astype(np.float32),
         degenerate=degenerate,
         shortest=np.sqrt(shortest),
         longest=np.sqrt(longest),
