@@ -101,6 +101,10 @@ class Options(_Received):
     """Correct cameras that are slightly off; ``auto``: where it helps."""
     reference: str = Field(default="", max_length=255)
     """Photo by which ``generate`` places the others."""
+    refine: bool = False
+    """Refine what ``generate`` made by the photos, with ``optimize``."""
+    atlas: Literal["own", "xatlas"] = "own"
+    """Whose charts the UV map of ``optimize`` has; those of xatlas where the worker has it."""
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     """Same seed, same result on the CPU."""
     profile: Literal["view", "print", "simulate"] = "view"
