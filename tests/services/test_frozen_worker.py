@@ -17,7 +17,7 @@ from photocast.jobs.database import open_database
 from photocast.jobs.doorbell import SilentBell
 from photocast.jobs.lease import LeaseTable
 from photocast.jobs.reconcile import Reconciler
-from photocast.jobs.record import NewJob
+from photocast.jobs.record import Job, NewJob
 from photocast.jobs.store import JobStore
 from photocast.worker.fake import WITNESS
 
@@ -56,6 +56,13 @@ def runs(folder: Path, count: int) -> list[list[str]]:
     raise AssertionError(f"there were no {count} runs")
 
 
+def begun(store: JobStore, folder: Path) -> tuple[Job, int]:
+    """A long job, and the process that runs it."""
+    fake: dict[str, Any] = {"engine": "fake", "fake": {"seconds": JOB_S}}
+    job = store.create(NewJob(owner="me", options=fake, labels={}, max_seconds=600.0))
+    return job, int(runs(folder, 1)[0][1])
+
+
 def any_run(folder: Path) -> bool:
     return (folder / "runs").exists()
 
@@ -72,13 +79,11 @@ def facts(pid: int) -> list[str]:
 def test_a_frozen_worker_loses_its_job_and_the_job_its_process(
     store: JobStore, tmp_path: Path, freeze: Any
 ):
-    fake: dict[str, Any] = {"engine": "fake", "fake": {"seconds": JOB_S}}
-    job = store.create(NewJob(owner="me", options=fake, labels={}, max_seconds=600.0))
-    ((_, first, *_),) = runs(tmp_path, 1)
-    freeze(int(facts(int(first))[1]), tmp_path / "photocast.db")
+    job, first = begun(store, tmp_path)
+    freeze(int(facts(first)[1]), tmp_path / "photocast.db")
     seen = runs(tmp_path, 2)
     assert [one[3] for one in seen] == ["alone", "alone"]
-    assert facts(int(first))[:1] in ([], ["Z"]), "it ended by itself, while nobody could end it"
+    assert facts(first)[:1] in ([], ["Z"]), "it ended by itself, while nobody could end it"
     now = store.get(job.id, None)
     assert now is not None
     assert (now.attempt, now.losses) == (2, 1)
@@ -89,16 +94,14 @@ def test_a_frozen_worker_loses_its_job_and_the_job_its_process(
 def test_a_process_frozen_with_its_worker_ends_when_it_is_let_go(
     store: JobStore, tmp_path: Path, freeze: Any
 ):
-    fake: dict[str, Any] = {"engine": "fake", "fake": {"seconds": JOB_S}}
-    job = store.create(NewJob(owner="me", options=fake, labels={}, max_seconds=600.0))
-    ((_, first, *_),) = runs(tmp_path, 1)
-    os.kill(int(first), signal.SIGSTOP)
-    freeze(int(facts(int(first))[1]), tmp_path / "photocast.db")
+    job, first = begun(store, tmp_path)
+    os.kill(first, signal.SIGSTOP)
+    freeze(int(facts(first)[1]), tmp_path / "photocast.db")
     seen = runs(tmp_path, 2)
     assert [one[3] for one in seen] == ["alone", "frozen"], "nothing can end it, nor does it run"
-    os.kill(int(first), signal.SIGCONT)
+    os.kill(first, signal.SIGCONT)
     end = time.monotonic() + 10.0
-    while facts(int(first))[:1] not in ([], ["Z"]):
+    while facts(first)[:1] not in ([], ["Z"]):
         assert time.monotonic() < end, "it goes on, though the job is another's"
         time.sleep(0.01)
     now = store.get(job.id, None)
