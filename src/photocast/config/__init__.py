@@ -17,6 +17,7 @@ from photocast.config._run import (
     MIN_SECONDS,
     PRESETS,
     ReconstructConfig,
+    engine_to_ask,
     generate_preset,
     optimize_preset,
 )
@@ -53,6 +54,7 @@ __all__ = [
     "SampleLight",
     "UnwrapConfig",
     "VolumeConfig",
+    "engine_to_ask",
     "generate_preset",
     "optimize_preset",
 ]

@@ -15,6 +15,7 @@ __all__ = [
     "MIN_SECONDS",
     "PRESETS",
     "ReconstructConfig",
+    "engine_to_ask",
     "generate_preset",
     "optimize_preset",
 ]
@@ -122,6 +123,11 @@ def optimize_preset(
         device=device,
     )
     return _lighter(chosen) if device == "cpu" and name == "standard" else chosen
+
+
+def engine_to_ask(engine: str, *, weights: bool) -> str:
+    """The engine that a job names; without weights ``auto`` has nothing to choose between."""
+    return "optimize" if engine == "auto" and not weights else engine
 
 
 def generate_preset(name: str) -> GenerateConfig:

@@ -11,6 +11,7 @@ from typing import Any
 from fastapi import Request
 from starlette.concurrency import run_in_threadpool
 
+from photocast.config import engine_to_ask
 from photocast.jobs.names import place
 from photocast.jobs.record import Input
 from photocast.service.auth import Caller
@@ -79,6 +80,5 @@ def _laid_out(context: Context, given: list[Input], incoming: Incoming) -> Path:
 
 def _options(settings: Settings, options: Options) -> dict[str, Any]:
     chosen = options.model_dump(mode="json", include=_OPTIONS, exclude_none=True)
-    # as a worker does: without weights there is one engine to choose
-    auto = "auto" if "generate" in settings.engines else "optimize"
-    return {**chosen, "engine": auto if options.engine in ("auto", "fake") else options.engine}
+    engine = "auto" if options.engine == "fake" else options.engine
+    return {**chosen, "engine": engine_to_ask(engine, weights=settings.weights is not None)}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from photocast.children import ask
+from photocast.config import engine_to_ask
 from photocast.errors import CaptureError
 from photocast.jobs.files import FileStore
 from photocast.jobs.names import place
@@ -87,8 +88,8 @@ def look_into(
         return None
     names = ("engine", "preset", "max_size", "reference")
     options = {name: job.options[name] for name in names if job.options.get(name)}
-    if options.get("engine") == "auto" and not generates:
-        options["engine"] = "optimize"
+    if "engine" in options:
+        options["engine"] = engine_to_ask(options["engine"], weights=generates)
     words = [str(capture), "--options", json.dumps(options)]
     found = ask("preflight", words, stopped=stopped)
     if not found["ok"]:

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from photocast.config import ReconstructConfig
+from photocast.config import ReconstructConfig, engine_to_ask
 from photocast.progress import Progress
 
 __all__ = ["config_of", "run_real"]
@@ -16,8 +16,6 @@ __all__ = ["config_of", "run_real"]
 def config_of(options: dict[str, Any], weights: str | None = None) -> ReconstructConfig:
     """The settings of a run among a job's options; the others are for other kinds of jobs.
 
-    Without weights there is nothing to choose between, so ``auto`` is ``optimize``.
-
     Raises:
         ConfigError: A setting is outside its limits.
     """
@@ -25,11 +23,9 @@ def config_of(options: dict[str, Any], weights: str | None = None) -> Reconstruc
     chosen = {name: value for name, value in options.items() if name in known}
     if "formats" in chosen:
         chosen["formats"] = tuple(chosen["formats"])
-    if weights is not None:
-        chosen["weights"] = weights
-    elif chosen.get("engine") == "auto":
-        chosen["engine"] = "optimize"
-    return ReconstructConfig(**chosen)
+    if "engine" in chosen:
+        chosen["engine"] = engine_to_ask(chosen["engine"], weights=weights is not None)
+    return ReconstructConfig(**chosen, weights=weights or "")
 
 
 def run_real(
