@@ -6,8 +6,9 @@
 
 Random weights make no object, so voxels are injected: a shell of about the wanted number. Prints
 JSON: seconds and peak memory of each stage, and how much slower a guided step is when written
-plainly (float32, condition projected anew, unconditional pass through attention to zeros). First
-it compares bfloat16 and float32 on the device with float32 on the CPU, on tiny networks.
+plainly (float32, condition projected anew, unconditional pass through attention to zeros, tables
+of neighbours made anew). First it compares bfloat16 and float32 on the device with float32 on the
+CPU, on tiny networks.
 """
 
 import argparse
@@ -233,10 +234,13 @@ def measure(
 
     latent = stages.run("structure flow", structure, warm=lambda: flow(noise, t, cond)).sample
     seen = flow.project(cond)
-    stages.run("one guided step", lambda: (flow(noise, t, seen), flow(noise, t, None)))
+    stages.run(
+        "one guided step of the structure flow",
+        lambda: (flow(noise, t, seen), flow(noise, t, None)),
+    )
     flow.cast(torch.float32)
     stages.run(
-        "one guided step, written plainly",
+        "one guided step of the structure flow, written plainly",
         lambda: (flow(noise, t, cond), flow(noise, t, 0 * cond)),
         warm=lambda: flow(noise, t, cond),
     )
@@ -260,7 +264,19 @@ def measure(
         return sample(lambda x, t, yes: flow(x, voxels, t, seen if yes else None), rows, settings)
 
     latents = stages.run("latent flow", details, warm=lambda: flow(rows, voxels, t, views)).sample
-    del flow, views
+    seen, coords = flow.project(views), voxels.coords
+    stages.run(
+        "one guided step of the latent flow",
+        lambda: (flow(rows, voxels, t, seen), flow(rows, voxels, t, None)),
+    )
+    flow.cast(torch.float32)
+    nothing = [0 * view for view in views]
+    stages.run(
+        "one guided step of the latent flow, written plainly",
+        lambda: (flow(rows, Voxels(coords), t, views), flow(rows, Voxels(coords), t, nothing)),
+        warm=lambda: flow(rows, voxels, t, views),
+    )
+    del flow, views, seen, nothing
     res = 16 if small else 64
     net = build(
         lambda: SLatGaussianDecoder(res, representation_config=GAUSSIANS, **decoder_args),
