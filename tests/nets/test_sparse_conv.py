@@ -89,3 +89,20 @@ def test_a_kernel_of_one_voxel_rereads_its_memory():
 def test_other_kernel_sizes_are_refused():
     with pytest.raises(ValueError, match="kernel_size = 5"):
         SparseConv3d(1, 1, 5)
+
+
+def test_gradient_by_the_features_agrees_with_finite_differences(conv, voxels):
+    few = Voxels(voxels.coords[:60])
+    x = features(few).requires_grad_()
+    assert torch.autograd.gradcheck(lambda rows: conv(rows, few), x)
+
+
+def test_gradient_by_the_parents_is_that_of_their_children(conv, voxels):
+    x, y = (features(voxels) for _ in range(2))
+    x.requires_grad_(), y.copy_(x.detach()).requires_grad_()
+    upstream = torch.randn(8 * len(voxels), 7, dtype=torch.float64)
+    (ours,) = torch.autograd.grad(conv.after_split(x, voxels), x, upstream)
+    straight = conv(split_in_eight(y), voxels.children)
+    (theirs,) = torch.autograd.grad(straight, y, upstream)
+    # kernels are summed in float32
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)

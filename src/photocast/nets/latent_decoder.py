@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from photocast.nets.blocks import TransformerBlock
 from photocast.nets.embeddings import position_embedding
 from photocast.nets.precision import cast_torso
+from photocast.nets.recompute import recomputed
 from photocast.nets.voxels import Voxels
 
 __all__ = ["LatentDecoder"]
@@ -53,6 +54,6 @@ class LatentDecoder(nn.Module):
         h = h + position_embedding(voxels.coords[:, 1:], h.shape[1])
         h = h.to(self.dtype)[None]
         for number, block in enumerate(self.blocks):
-            h = block(h, voxels.windows(self.window, number % 2 * self.window // 2))
+            h = recomputed(block, h, voxels.windows(self.window, number % 2 * self.window // 2))
         rows: Tensor = h[0]
         return rows

@@ -18,6 +18,7 @@ from photocast.nets.flexicubes import CUBE_CHANNELS
 from photocast.nets.latent_decoder import LatentDecoder
 from photocast.nets.norms import GroupNorm32
 from photocast.nets.precision import cast_torso
+from photocast.nets.recompute import recomputed
 from photocast.nets.sparse_conv import SparseConv3d
 from photocast.nets.voxels import Voxels, split_in_eight
 
@@ -105,6 +106,6 @@ class SLatMeshDecoder(LatentDecoder):
         """Cubes of one object, and where they lie in a grid of four times the resolution."""
         h = self.features(latents, voxels)
         for block in self.upsample:
-            h = block(h, voxels)
+            h = recomputed(block, h, voxels)
             voxels = voxels.children
         return F.linear(h.to(latents.dtype), self.out_layer.weight, self.out_layer.bias), voxels

@@ -4,11 +4,16 @@
 
 The output lies on the same voxels as the input. Weights are ``[out, x, y, z, in]``, taps from -1 to
 1 along each axis, not flipped: the layout of spconv, with which the published weights were trained.
+
+Gradient reaches the features, not the weights: networks are used here, not trained.
 """
+
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from photocast.nets.voxels import Voxels
 
@@ -71,7 +76,8 @@ class SparseConv3d(nn.Module):
         """
         if self.size == 1:
             return kernel_size_one(x, self.conv.weight, self.conv.bias)
-        return self._apply_taps(x, voxels.neighbors, self.conv.weight.flatten(1, 3))
+        taps = torch.arange(27, device=x.device)
+        return self._apply_taps(x, voxels.neighbors, taps, self.conv.weight.flatten(1, 3))
 
     def after_split(self, parents: Rows, voxels: Voxels) -> Float[Tensor, "child out_channel"]:
         """Convolve features that were just repeated for eight children each.
@@ -92,22 +98,49 @@ class SparseConv3d(nn.Module):
             merged = torch.einsum("oxyzi,ax,by,cz->oabci", kernel, a, b, c).flatten(1, 3)
             x, y, z = (torch.arange(2, device=parents.device) + bit for bit in bits)
             taps = (9 * x[:, None, None] + 3 * y[None, :, None] + z[None, None, :]).flatten()
-            seen = voxels.neighbors[taps]
-            outputs.append(self._apply_taps(parents, seen, merged.to(parents.dtype)))
+            merged = merged.to(parents.dtype)
+            outputs.append(self._apply_taps(parents, voxels.neighbors, taps, merged))
         return torch.stack(outputs, dim=1).flatten(0, 1)
 
     def _apply_taps(
         self,
         x: Rows,
-        neighbors: Int[Tensor, "tap out_voxel"],
+        neighbors: Int[Tensor, "27 voxel"],
+        taps: Int[Tensor, "tap"],
         kernel: Float[Tensor, "out_channel tap in_channel"],
-    ) -> Float[Tensor, "out_voxel out_channel"]:
-        padded = torch.cat([x, x.new_zeros(1, x.shape[1])])  # what an absent neighbour holds
-        matrix = kernel.flatten(1).T
-        rows_at_once = max(1, GATHERED_BYTES // (matrix.shape[0] * x.element_size()))
-        parts = []
-        for chunk in neighbors.T.split(rows_at_once):
-            gathered = padded.index_select(0, chunk.reshape(-1)).view(-1, len(matrix))
-            parts.append(gathered @ matrix)
-        y = torch.cat(parts)
+    ) -> Float[Tensor, "voxel out_channel"]:
+        y: Tensor = _Taps.apply(x, neighbors, taps, kernel)
         return y if self.conv.bias is None else y + self.conv.bias
+
+
+class _Taps(torch.autograd.Function):
+    """Keeps no features for its gradient, and adds it up in a fixed order."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, neighbors: Tensor, taps: Tensor, kernel: Tensor) -> Tensor:
+        ctx.save_for_backward(neighbors, taps, kernel)
+        return _gathered(x, neighbors, taps, kernel)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
+        # y_i = sum over taps k of W_k x_n(k, i). If j = n(k, i) then i = n(26 - k, j), since taps
+        # are counted from one corner to the opposite; so dx_j = sum of W_k^T dy_n(26 - k, j).
+        neighbors, taps, kernel = ctx.saved_tensors
+        return _gathered(grad, neighbors, 26 - taps, kernel.transpose(0, 2)), None, None, None
+
+
+def _gathered(
+    x: Rows,
+    neighbors: Int[Tensor, "27 voxel"],
+    taps: Int[Tensor, "tap"],
+    kernel: Float[Tensor, "out_channel tap in_channel"],
+) -> Float[Tensor, "voxel out_channel"]:
+    padded = torch.cat([x, x.new_zeros(1, x.shape[1])])  # what an absent neighbour holds
+    matrix = kernel.flatten(1).T
+    rows_at_once = max(1, GATHERED_BYTES // (matrix.shape[0] * x.element_size()))
+    parts = []
+    for columns in neighbors.split(rows_at_once, dim=1):
+        rows = columns[taps].T.reshape(-1)
+        parts.append(padded.index_select(0, rows).view(-1, len(matrix)) @ matrix)
+    return torch.cat(parts)
