@@ -16,7 +16,7 @@ from photocast.errors import Cancelled, ConfigError
 from photocast.nets.photo_input import object_square
 from photocast.progress import silent
 from photocast.stages.crop_cameras import posed_photos
-from photocast.stages.place_views import place_views
+from photocast.stages.place_views import place_again, place_views
 from photocast.stages.render import draw, drawable
 
 CPU = torch.device("cpu")
@@ -120,6 +120,21 @@ def test_a_photo_of_another_object_is_not_trusted_and_the_others_are(placed):
     for number, view in enumerate(found.views):
         assert 0 <= view.confidence <= 1
         assert view.confidence == 0 if number == OTHER else view.confidence > 0.9, view
+
+
+def test_cameras_follow_a_mesh_that_has_changed_a_little(placed):
+    truth, found = placed
+    tinted = replace(blob(), colors=blob().colors * np.float32(0.9))
+    moved = replace(tinted, vertices=tinted.vertices + np.float32(0.01))
+    steady, shifted = (place_again(mesh, found, CPU, silent) for mesh in (tinted, moved))
+    for number, photo in enumerate(truth):
+        if number != OTHER:
+            assert steady.views[number].confidence > 0.9
+            assert misplaced(steady.views[number].photo.camera, photo.camera, blob()) < 0.005
+            assert misplaced(shifted.views[number].photo.camera, photo.camera, moved) > 0.005
+            before, after = found.views[number].photo.camera, shifted.views[number].photo.camera
+            pixels = [c.project(m.vertices[::37])[0] for c, m in ((before, blob()), (after, moved))]
+            assert np.abs(pixels[0] - pixels[1]).mean() < 0.01 * SIZE
 
 
 def test_another_model_is_not_trusted_and_that_takes_no_longer():

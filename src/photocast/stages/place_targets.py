@@ -74,13 +74,13 @@ def model_of(mesh: Mesh, middle: NDArray[np.float64], device: torch.device) -> M
     return Model(points, faces, colors, edge_topology(faces), reach)
 
 
-def cut(photo: Photo) -> tuple[Photo, Square]:
-    """The object's square of a photo, :data:`CUT` pixels wide, with its camera."""
+def cut(photo: Photo, size: int = CUT) -> tuple[Photo, Square]:
+    """The object's square of a photo, so many pixels wide, with its camera."""
     assert photo.mask is not None
     square = object_square(photo.mask)
     assert square is not None
     rgba = cut_square(np.dstack([photo.rgb, photo.mask]), square)
-    small = cv2.resize(rgba, (CUT, CUT), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(rgba, (size, size), interpolation=cv2.INTER_AREA)
     whole = photo.camera
     camera = replace(
         whole,
@@ -88,7 +88,7 @@ def cut(photo: Photo) -> tuple[Photo, Square]:
         height=square.side,
         cx=whole.cx - square.left,
         cy=whole.cy - square.top,
-    ).resized(CUT, CUT)
+    ).resized(size, size)
     rgb, mask = np.ascontiguousarray(small[..., :3]), np.ascontiguousarray(small[..., 3])
     return Photo(photo.name, camera, rgb, mask), square
 

@@ -40,7 +40,7 @@ from photocast.stages.place_targets import (
 )
 from photocast.stages.vertex_paint import nearest_colors
 
-__all__ = ["Placed", "PlacedView", "place_views"]
+__all__ = ["Placed", "PlacedView", "place_again", "place_views"]
 
 _SEARCH_FACES, _FIT_FACES = 1000, 6000
 _SEARCH_SIZE, _FIT_SIZE, _SCORE_SIZE = 48, 128, 128
@@ -96,11 +96,8 @@ def place_views(
         device: Where to draw.
         progress: Called as ``place``; may raise ``Cancelled``.
     """
-    fit_mesh = _fewer(mesh, _FIT_FACES)
-    middle = fit_mesh.vertices.astype(np.float64).mean(axis=0)
-    cuts, squares = zip(*(cut(photo) for photo in photos), strict=True)
-    work = _Work(fit_mesh, model_of(fit_mesh, middle, device), cuts, device, progress)
-    given = cameras_at([photo.camera for photo in cuts], CUT, work.radius, device)
+    work, squares, middle = _begun(mesh, photos, device, progress)
+    given = work.given
     coarse = model_of(_fewer(mesh, _SEARCH_FACES), middle, device)
     ways = work.ways(coarse, given, config)
     if all(work.hopeless(way) for way in ways):
@@ -110,6 +107,36 @@ def place_views(
         cameras = work.finished(cameras)
     progress("place", 1, 1)
     return Placed(work.views(cameras, photos, squares, middle), other)
+
+
+def place_again(mesh: Mesh, placed: Placed, device: torch.device, progress: Progress) -> Placed:
+    """Fit cameras to a mesh that has changed a little, from where they are.
+
+    Args:
+        mesh: With colours at its vertices; in the frame of the one before.
+        placed: The cameras that were found for that one.
+        device: Where to draw.
+        progress: Called as ``place``; may raise ``Cancelled``.
+    """
+    photos = [view.photo for view in placed.views]
+    work, squares, middle = _begun(mesh, photos, device, progress)
+    given = work.given
+    offset = given.rotation.new_tensor(middle)
+    given = replace(given, middle=given.middle + given.rotation @ offset)
+    cameras = given if work.hopeless(given) else work.finished(given)
+    progress("place", 1, 1)
+    return replace(placed, views=work.views(cameras, photos, squares, middle))
+
+
+def _begun(
+    mesh: Mesh, photos: Sequence[Photo], device: torch.device, progress: Progress
+) -> tuple["_Work", tuple[Square, ...], NDArray[np.float64]]:
+    """What to work with, where the squares are in the photos, and the model's middle."""
+    fit_mesh = _fewer(mesh, _FIT_FACES)
+    middle = fit_mesh.vertices.astype(np.float64).mean(axis=0)
+    cuts, squares = zip(*(cut(photo) for photo in photos), strict=True)
+    model = model_of(fit_mesh, middle, device)
+    return _Work(fit_mesh, model, cuts, device, progress), squares, middle
 
 
 class _Work:
@@ -126,6 +153,11 @@ class _Work:
         self.mesh, self.model, self.cuts = mesh, model, cuts
         self.device, self.progress = device, progress
         self.radius = float(model.points.square().sum(1).mean().sqrt())
+
+    @property
+    def given(self) -> Cameras:
+        """The squares' cameras in their own frame."""
+        return cameras_at([cut.camera for cut in self.cuts], CUT, self.radius, self.device)
 
     def ways(self, coarse: Model, given: Cameras, config: PlaceConfig) -> list[Cameras]:
         """The best few ways round."""
