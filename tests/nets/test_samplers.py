@@ -132,3 +132,17 @@ def test_progress_can_cancel_between_steps():
 def test_settings_outside_their_limits_are_refused(kind, fields):
     with pytest.raises(ConfigError):
         kind(**fields)
+
+
+def test_corrected_velocities_are_followed_and_seen_with_their_state():
+    seen = []
+
+    def correct(x, v, state):
+        seen.append((state.t, float(v[0]), float(x[0])))
+        return v + 1 if state.t <= 0.5 else v
+
+    config = SamplerConfig(steps=4, rescale_t=1.0)
+    plain = sample(lambda x, t, conditional: 2 + 0 * x, torch.zeros(1), config)
+    made = sample(lambda x, t, conditional: 2 + 0 * x, torch.zeros(1), config, correct=correct)
+    assert seen == [(1.0, 2.0, 0.0), (0.75, 2.0, -0.5), (0.5, 2.0, -1.0), (0.25, 2.0, -1.75)]
+    assert float(made.sample) == float(plain.sample) - 0.5

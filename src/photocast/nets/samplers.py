@@ -22,6 +22,7 @@ from photocast.errors import ConfigError
 from photocast.progress import Progress, silent
 
 __all__ = [
+    "Correction",
     "FlowState",
     "Guidance",
     "GuidanceStyle",
@@ -142,6 +143,10 @@ class FlowState:
         return (x - (1 - self.t) * clean) / self._spread
 
 
+Correction = Callable[[Tensor, Tensor, FlowState], Tensor]
+"""correct(x, v, state) gives another v."""
+
+
 def times(steps: int, rescale_t: float) -> NDArray[np.float64]:
     """The steps + 1 times from 1 to 0."""
     even = np.linspace(1, 0, steps + 1)
@@ -175,6 +180,7 @@ def sample(
     keep: bool = False,
     progress: Progress = silent,
     stage: str = "sample",
+    correct: Correction | None = None,
 ) -> Trajectory:
     """Walk from noise to a sample.
 
@@ -185,13 +191,17 @@ def sample(
         keep: Also return what lies on the way.
         progress: Told after each step.
         stage: Name under which progress is told.
+        correct: Changes the guided velocity of a state before it is followed.
     """
     schedule = times(config.steps, config.rescale_t)
     x, states, cleans = noise, [], []
     for step, (t, after) in enumerate(pairwise(schedule)):
         v = guided_velocity(velocity, x, float(t), config)
+        state = FlowState(float(t), config.sigma_min)
+        if correct is not None:
+            v = correct(x, v, state)
         if keep:
-            cleans.append(FlowState(float(t), config.sigma_min).clean(x, v))
+            cleans.append(state.clean(x, v))
         x = x - float(t - after) * v
         if keep:
             states.append(x)
