@@ -48,7 +48,7 @@ def command(photos, out, weights, *more):
 @pytest.fixture(scope="module")
 def out(photos, weights, tmp_path_factory):
     out = tmp_path_factory.mktemp("result")
-    more = ["--formats", "glb,obj", "--reference", "p2", "--refine"]
+    more = ["--formats", "glb,obj", "--reference", "p2", "--refine", "--compensate"]
     assert run(command(photos, out, weights, *more)) == 0
     return out
 
@@ -101,10 +101,19 @@ def test_refining_is_asked_for_and_told_where_it_cannot_be(out):
     assert record["engine"]["refinement"] == {"kept": False}
 
 
-def test_refining_is_refused_where_it_means_nothing(tmp_path, capsys):
+def test_compensation_is_asked_for_and_told_where_it_cannot_be(out):
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert any("did not correct the object: 0 of 4" in text for text in report["warnings"])
+    record = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    assert record["engine"]["compensation"] == {"kept": False, "photos": []}
+    assert record["options"]["settings"]["compensation"]["enabled"] is True
+
+
+@pytest.mark.parametrize("option", ["--refine", "--compensate"])
+def test_options_for_what_is_generated_are_refused_where_nothing_is(tmp_path, capsys, option):
     sample = Path(__file__).parents[1] / "examples" / "sample"
-    assert run(["reconstruct", str(sample), "--out", str(tmp_path / "out"), "--refine"]) == 2
-    assert "--refine" in capsys.readouterr().err
+    assert run(["reconstruct", str(sample), "--out", str(tmp_path / "out"), option]) == 2
+    assert option in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
 
 

@@ -72,6 +72,11 @@ def reconstruct(
         raise ConfigError(
             "refine is for the engine generate: optimize refines in any case. Leave --refine out."
         )
+    if config.compensate and config.engine not in (*WITHOUT_CAMERAS, "auto"):
+        raise ConfigError(
+            f"compensate is for the engine generate; {config.engine} follows the photos in any "
+            "case. Leave --compensate out."
+        )
     device = _device(config.device)
     notes: tuple[str, ...] = ()
     if config.engine == "auto":

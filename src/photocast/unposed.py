@@ -140,8 +140,10 @@ def _settings(config: ReconstructConfig, device: torch.device) -> GenerateConfig
         raise ConfigError(
             f"The engine {config.engine} does not know {', '.join(refused)}. Leave that out."
         )
+    settings = generate_preset(config.preset)
     return replace(
-        generate_preset(config.preset),
+        settings,
+        compensation=replace(settings.compensation, enabled=config.compensate),
         weights=config.weights,
         reference=config.reference,
         low_memory=config.low_memory,

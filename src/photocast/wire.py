@@ -103,6 +103,8 @@ class Options(_Received):
     """Photo by which ``generate`` places the others."""
     refine: bool = False
     """Refine what ``generate`` made by the photos, with ``optimize``."""
+    compensate: bool = False
+    """Let the photos correct what ``generate`` makes, before the mesh is final."""
     atlas: Literal["own", "xatlas"] = "own"
     """Whose charts the UV map of ``optimize`` has; those of xatlas where the worker has it."""
     seed: int = Field(default=0, ge=0, le=2**31 - 1)

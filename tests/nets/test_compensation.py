@@ -4,7 +4,8 @@
 
 import torch
 
-from photocast.nets.compensation import CompensationConfig, compensate_views, resized_targets
+from photocast.config import CompensationConfig
+from photocast.nets.compensation import compensate_views, resized_targets
 from photocast.nets.samplers import FlowState
 from photocast.nets.ssim import ssim
 
@@ -35,6 +36,18 @@ def test_listening_lowers_the_loss():
     moved, losses = compensate_views(x, v, FlowState(0.4), render, targets, config)
     assert not moved.equal(v)
     assert losses[-1].mean() < losses[0].mean()
+
+
+def test_a_gradient_that_is_no_number_ends_the_descent_and_destroys_nothing():
+    x, v, render, targets = setting()
+    config = CompensationConfig(worst=10.0)
+
+    def torn(clean):
+        return render(clean) + 0 * (clean - clean.detach()).sum().sqrt()  # slope inf at 0, times 0
+
+    moved, losses = compensate_views(x, v, FlowState(0.4), torn, targets, config)
+    assert len(losses) == 1
+    assert moved.equal(v)
 
 
 def test_equal_images_are_fully_similar():

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from photocast.config import CompensationConfig
 from photocast.nets.compensation import (
-    CompensationConfig,
     compensate_structure,
     compensate_views,
     resized_targets,

@@ -110,6 +110,10 @@ def reconstruct(
         bool,
         typer.Option("--refine", help="Refine what generate made with the engine optimize."),
     ] = False,
+    compensate: Annotated[
+        bool,
+        typer.Option("--compensate", help="Let placed photos correct what generate makes."),
+    ] = False,
     low_memory: Annotated[
         bool,
         typer.Option("--low-memory", help="Keep networks on the device only while they work."),
@@ -145,6 +149,7 @@ def reconstruct(
         weights=str(weights_folder(weights)) if engine in ("generate", "auto") else "",
         reference=reference,
         refine=refine,
+        compensate=compensate,
         low_memory=low_memory,
         device=device.value,
         seed=seed,

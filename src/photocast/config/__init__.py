@@ -6,6 +6,7 @@ The sentence under a field is its help. Changes use ``dataclasses.replace``; eve
 """
 
 from photocast.config._engines import (
+    CompensationConfig,
     GenerateConfig,
     InitConfig,
     InitUse,
@@ -40,6 +41,7 @@ __all__ = [
     "REFINE_LONGEST",
     "AppearanceConfig",
     "CarveConfig",
+    "CompensationConfig",
     "DepthConfig",
     "GenerateConfig",
     "InitConfig",

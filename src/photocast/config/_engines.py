@@ -9,7 +9,14 @@ from photocast.config._shape import MeshConfig, PoseConfig, VolumeConfig
 from photocast.config._surface import AppearanceConfig, RefineConfig, UnwrapConfig
 from photocast.errors import ConfigError
 
-__all__ = ["GenerateConfig", "InitConfig", "InitUse", "OptimizeConfig", "PlaceConfig"]
+__all__ = [
+    "CompensationConfig",
+    "GenerateConfig",
+    "InitConfig",
+    "InitUse",
+    "OptimizeConfig",
+    "PlaceConfig",
+]
 
 InitUse = Literal["refine", "material"]
 
@@ -94,6 +101,48 @@ class PlaceConfig:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CompensationConfig:
+    """How photos that are placed around a generated object correct what is on its voxels."""
+
+    enabled: bool = False
+    """Sample the second flow again and let the photos correct it."""
+    start: float = 0.5
+    """Steps at this time (1 is noise, 0 the object) and after it are corrected."""
+    rate: float = 0.1
+    """Adam's step along the velocity."""
+    betas: tuple[float, float] = (0.5, 0.9)
+    """Adam's memories."""
+    iterations: int = 5
+    """Adam steps per step of sampling."""
+    worst: float = 0.8
+    """Views that differ by more (L1 + 1 - SSIM) are left out: their place is likely wrong."""
+    stay: float = 0.2
+    """Weight of the mean change of the velocity."""
+    least_overlap: float = 0.85
+    """Photos take part where the outlines of object and mask overlap this well (intersection over
+    union) and ``place.least_confidence`` is reached; two of them are needed."""
+    size: int = 259
+    """Side of the squares that are compared [px]."""
+
+    def __post_init__(self) -> None:
+        limits = {
+            "start": (0.0, 1.0),
+            "rate": (0.0, 10.0),
+            "iterations": (1, 1000),
+            "worst": (0.0, 100.0),
+            "stay": (0.0, 1000.0),
+            "least_overlap": (0.0, 1.0),
+            "size": (16, 2048),
+        }
+        for name, (low, high) in limits.items():
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ConfigError(f"compensation.{name} = {value}: must be from {low} to {high}.")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError(f"compensation.betas = {self.betas}: must be from 0 to below 1.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GenerateConfig:
     """The ``generate`` engine."""
 
@@ -123,6 +172,8 @@ class GenerateConfig:
     """Side of the square base colour map [px]."""
     place: PlaceConfig = field(default_factory=PlaceConfig)
     """How photos are placed around the object."""
+    compensation: CompensationConfig = field(default_factory=CompensationConfig)
+    """How the placed photos correct it."""
     low_memory: bool = False
     """Keep a network on the device only while it is at work."""
     device: str = "cpu"

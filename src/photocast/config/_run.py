@@ -55,6 +55,8 @@ class ReconstructConfig:
     """Photo that an engine without cameras places the others by; empty takes the first."""
     refine: bool = False
     """Refine what an engine without cameras made by the photos that could be placed around it."""
+    compensate: bool = False
+    """Let the photos that could be placed around it correct what ``generate`` makes."""
     low_memory: bool = False
     """Keep networks on the device only while they are at work, for engines that have any."""
     device: str = "auto"

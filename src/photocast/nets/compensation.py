@@ -7,41 +7,30 @@ fills the voxels) that are known. Gradients pass through the decoder, never thro
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional as F
 
+from photocast.config import CompensationConfig
 from photocast.nets.samplers import FlowState
 from photocast.nets.ssim import ssim
 
-__all__ = ["CompensationConfig", "compensate_structure", "compensate_views", "resized_targets"]
+__all__ = ["compensate_structure", "compensate_views", "resized_targets", "view_losses"]
 
 Images = Float[Tensor, "view 3 h w"]
 PerView = Callable[[Images, Images], Float[Tensor, "view"]]
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CompensationConfig:
-    """How hard to listen."""
-
-    rate: float = 0.1
-    """Adam's step."""
-    betas: tuple[float, float] = (0.5, 0.9)
-    """Adam's memories."""
-    iterations: int = 5
-    """Adam steps per step of sampling."""
-    worst: float = 0.8
-    """Views with a higher loss are left out: their pose is likely wrong."""
-    stay: float = 0.2
-    """Weight of the mean change of the velocity."""
-
-
 def resized_targets(photos: Images, size: int = 259) -> Float[Tensor, "view 3 {size} {size}"]:
     """Photos at the size at which views are compared [px]."""
     return F.interpolate(photos, size=(size, size), mode="bilinear", align_corners=False)
+
+
+def view_losses(pictures: Images, targets: Images) -> Float[Tensor, "view"]:
+    """How far each picture is from its photo: L1 + 1 - SSIM."""
+    return (pictures - targets).abs().mean(dim=(1, 2, 3)) + 1 - ssim(pictures, targets)
 
 
 def compensate_views(
@@ -72,9 +61,8 @@ def compensate_views(
 
     def loss(velocity: Tensor) -> Tensor | None:
         pictures = render(state.clean(x, velocity))
-        each = (pictures - targets).abs().mean(dim=(1, 2, 3)) + 1 - ssim(pictures, targets)
-        each = each + sum(
-            (measure(pictures, targets) for measure in perceptual), each.new_zeros(())
+        each = view_losses(pictures, targets) + sum(
+            (measure(pictures, targets) for measure in perceptual), pictures.new_zeros(())
         )
         losses.append(each.detach())
         near = each <= config.worst
@@ -126,5 +114,7 @@ def _descend(
                 break
             optimizer.zero_grad()
             value.backward()
+            if moving.grad is None or not bool(moving.grad.isfinite().all()):
+                break  # the velocity as far as it has come is worth more
             optimizer.step()
     return moving.detach()

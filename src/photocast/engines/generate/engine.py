@@ -11,11 +11,12 @@ import numpy as np
 import torch
 
 from photocast.config import GenerateConfig
-from photocast.data import Photo, Picture, Scene
+from photocast.data import Mesh, Photo, Picture, Scene
+from photocast.engines.generate.compensating import compensated
 from photocast.engines.generate.decoding import decode_gaussians, decode_mesh, finish_mesh
 from photocast.engines.generate.networks import Networks, precision_for
-from photocast.engines.generate.placing import dressed, place
-from photocast.engines.generate.sampling import sample_latent, sample_structure
+from photocast.engines.generate.placing import dressed, place, placed_again
+from photocast.engines.generate.sampling import Latent, sample_latent, sample_structure
 from photocast.engines.generate.views import reference_first, see
 from photocast.errors import CaptureError, ConfigError
 from photocast.nets.gaussian_decoder import Gaussians
@@ -75,33 +76,56 @@ class Generate:
         progress("look", 1, 1)
         voxels = sample_structure(networks, conditions, config, progress)
         latent = sample_latent(networks, conditions, voxels, config, progress)
-        progress("decode", 0, 2)
-        gaussians = decode_gaussians(networks, latent)
-        progress("decode", 1, 2)
-        colored = decode_mesh(networks, latent)
-        progress("decode", 2, 2, faces=len(colored.faces))
-        mesh = finish_mesh(colored, config, device, progress)
-        placing = place(mesh, pictures, conditions.poses, config, progress)
-        mesh, decided = dressed(mesh, placing, config, progress)
+        made = _decoded(networks, latent, config, progress)
+        placing = place(made.mesh, pictures, conditions.poses, config, progress)
+        notes, extra = placing.warnings, {}
+        if config.compensation.enabled:
+            listened = compensated(networks, conditions, latent, placing, config, progress)
+            if listened.kept:
+                made = _decoded(networks, listened.latent, config, progress)
+                placing = placed_again(made.mesh, placing, config, progress)
+            notes, extra = (*placing.warnings, listened.told), {"compensation": listened.facts}
+        mesh, decided = dressed(made.mesh, placing, config, progress)
         facts: dict[str, Any] = {
             "photos": [names[number] for number in order],
             "reference": names[order[0]],
             "voxels": len(voxels),
-            "gaussians": len(gaussians.raw_opacity),
-            "faces_decoded": len(colored.faces),
+            "gaussians": len(made.gaussians.raw_opacity),
+            "faces_decoded": made.faces_decoded,
             "precision": str(networks.dtype).removeprefix("torch."),
             "test_weights": folder.is_test,
             "placing": placing.facts | {"texels_from_photos": decided},
+            **extra,
         }
         warnings = (TEST_WARNING,) if folder.is_test else ()
         scene = Scene(
             mesh=mesh,
             cameras={photo.name: photo.camera for photo in placing.photos},
             up=np.array([0.0, 0.0, 1.0]),
-            warnings=(*warnings, MADE_UP_WARNING, *placing.warnings),
+            warnings=(*warnings, MADE_UP_WARNING, *notes),
             facts=facts,
         )
-        return Generated(scene, gaussians, placing.photos)
+        return Generated(scene, made.gaussians, placing.photos)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Decoded:
+    gaussians: Gaussians
+    mesh: Mesh
+    """Reduced and unwrapped, with colours at its vertices."""
+    faces_decoded: int
+
+
+def _decoded(
+    networks: Networks, latent: Latent, config: GenerateConfig, progress: Progress
+) -> _Decoded:
+    progress("decode", 0, 2)
+    gaussians = decode_gaussians(networks, latent)
+    progress("decode", 1, 2)
+    colored = decode_mesh(networks, latent)
+    progress("decode", 2, 2, faces=len(colored.faces))
+    mesh = finish_mesh(colored, config, networks.device, progress)
+    return _Decoded(gaussians, mesh, len(colored.faces))
 
 
 def _image_size(networks: Networks) -> int:

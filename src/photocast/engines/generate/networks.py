@@ -48,7 +48,9 @@ class Networks:
         """Have a network on the device for a stage."""
         if name not in self._loaded:
             files = self.folder.network(name)
-            self._loaded[name] = load_network(files, self.device, self.dtype)
+            # tensors made in inference mode can take no part in a gradient later
+            with torch.inference_mode(False):
+                self._loaded[name] = load_network(files, self.device, self.dtype)
         try:
             yield self._loaded[name]
         finally:

@@ -17,10 +17,10 @@ from photocast.nets.photo_input import object_square
 from photocast.progress import Progress
 from photocast.stages.crop_cameras import posed_photos
 from photocast.stages.photo_paint import photo_painted
-from photocast.stages.place_views import Placed, place_views
+from photocast.stages.place_views import Placed, place_again, place_views
 from photocast.stages.vertex_paint import painted
 
-__all__ = ["Placing", "dressed", "place"]
+__all__ = ["Placing", "dressed", "place", "placed_again"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,6 +103,14 @@ def place(
     photos = posed_photos(pictures, squares, extrinsics[0].double().cpu().numpy(), fields)
     found = place_views(mesh, photos, config.place, torch.device(config.device), progress)
     return Placing(found, config.place.least_confidence)
+
+
+def placed_again(
+    mesh: Mesh, placing: Placing, config: GenerateConfig, progress: Progress
+) -> Placing:
+    """The photos around a mesh that has changed a little, from where they are."""
+    found = place_again(mesh, placing.found, torch.device(config.device), progress)
+    return Placing(found, placing.least)
 
 
 def dressed(

@@ -12,12 +12,25 @@ from photocast.config import GenerateConfig
 from photocast.engines.generate.networks import Networks
 from photocast.engines.generate.views import Conditions
 from photocast.errors import PhotocastError
-from photocast.nets.samplers import Guidance, GuidanceStyle, SamplerConfig, sample
+from photocast.nets.samplers import (
+    Correction,
+    Guidance,
+    GuidanceStyle,
+    SamplerConfig,
+    sample,
+)
 from photocast.nets.structure_decoder import occupied
 from photocast.nets.voxels import Voxels
 from photocast.progress import Progress
 
-__all__ = ["Latent", "draw_noise", "sample_latent", "sample_structure", "sampler_config"]
+__all__ = [
+    "Latent",
+    "draw_noise",
+    "latent_of",
+    "sample_latent",
+    "sample_structure",
+    "sampler_config",
+]
 
 
 class Latent(NamedTuple):
@@ -93,12 +106,22 @@ def sample_latent(
     voxels: Voxels,
     config: GenerateConfig,
     progress: Progress,
+    correct: Correction | None = None,
 ) -> Latent:
-    """Sample what is on each voxel."""
-    constants = networks.folder.normalization
+    """Sample what is on each voxel.
+
+    Args:
+        networks: Loads what is needed.
+        conditions: What the flow listens to.
+        voxels: Those that the object occupies.
+        config: Steps, guidance, seed.
+        progress: Called as ``details``, or as ``compensate`` where steps are corrected.
+        correct: Changes velocities before they are followed, and may ask for gradient.
+    """
     args = networks.folder.network("sparse_structure_flow_model").args
     _, noise = draw_noise(config.seed, int(args["resolution"]), len(voxels))
-    with torch.inference_mode(), networks.use("slat_flow_model") as flow:
+    # not in inference mode, whose tensors can take no part in the gradient of a correction
+    with torch.no_grad(), networks.use("slat_flow_model") as flow:
         projected = flow.project(conditions.views)
 
         def velocity(x: Tensor, t: Tensor, conditional: bool) -> Tensor:
@@ -110,7 +133,14 @@ def sample_latent(
             noise.to(networks.device),
             sampler_config(config, "details"),
             progress=progress,
-            stage="details",
+            stage="compensate" if correct else "details",
+            correct=correct,
         ).sample
+    return latent_of(networks, normal, voxels)
+
+
+def latent_of(networks: Networks, normal: Float[Tensor, "voxel 8"], voxels: Voxels) -> Latent:
+    """The latent as the decoders take it, from one whose channels are standard normal."""
+    constants = networks.folder.normalization
     mean, std = (normal.new_tensor(constants[name]) for name in ("mean", "std"))
     return Latent(normal * std + mean, voxels)
