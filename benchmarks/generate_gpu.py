@@ -19,12 +19,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
-from photocast.config import GenerateConfig
+from photocast.config import CompensationConfig, GenerateConfig
+from photocast.data import Camera
+from photocast.engines.generate.compensating import draw_latent
 from photocast.engines.generate.networks import Networks, precision_for
-from photocast.engines.generate.sampling import sampler_config
+from photocast.engines.generate.sampling import Latent, sampler_config
 from photocast.engines.generate.views import see
+from photocast.nets.compensation import compensate_views
 from photocast.nets.conditions import (
     CONDITION_LAYERS,
     ModulatedMultiViewCond,
@@ -36,13 +40,14 @@ from photocast.nets.gaussian_decoder import SLatGaussianDecoder
 from photocast.nets.latent_flow import SLatFlowModel
 from photocast.nets.mesh_decoder import SLatMeshDecoder
 from photocast.nets.photo_input import image_features
-from photocast.nets.samplers import sample
+from photocast.nets.samplers import FlowState, sample
 from photocast.nets.seeded import write_test_weights
 from photocast.nets.structure_decoder import SparseStructureDecoder
 from photocast.nets.structure_flow import SparseStructureFlowModel
 from photocast.nets.vggt import VGGT
 from photocast.nets.voxels import Voxels
 from photocast.nets.weights import WeightFolder
+from photocast.stages.place_targets import cameras_at
 
 FLOW = {
     "in_channels": 8,
@@ -182,6 +187,7 @@ def main() -> None:
         near = agreement(device)
         stages = Stages(device)
         measure(args, device, dtype, stages)
+    measure_compensation(args, device, dtype, stages)
     gpu = torch.cuda.get_device_name() if device.type == "cuda" else None
     facts = {"gpu": gpu, "torch": torch.__version__, "precision": str(dtype), **vars(args)}
     sampling = sum(stages.rows[name]["seconds"] for name in ("structure flow", "latent flow"))
@@ -294,6 +300,46 @@ def measure(
         "flexicubes", lambda: extract_mesh(fine.coords[:, 1:], cubes, 4 * net.resolution)
     )
     stages.rows["mesh"] = {"vertices": len(mesh.vertices), "faces": len(mesh.faces)}
+
+
+def measure_compensation(
+    args: argparse.Namespace, device: torch.device, dtype: torch.dtype, stages: Stages
+) -> None:
+    """One corrected step of the second flow, and one look at the photos without gradient."""
+    side, decoder_args = (16, SMALL_DECODER) if args.small else (64, DECODER)
+    decoder = build(
+        lambda: SLatMeshDecoder(side, representation_config=COLORS, **decoder_args), device, dtype
+    )
+    decoder.out_layer.bias[:8] = -0.5
+    voxels = shell(args.voxels, side, device)
+    config = CompensationConfig(worst=100.0)  # noise is near to nothing
+    around = [ring_camera(2 * np.pi * k / args.views, config.size) for k in range(args.views)]
+    cameras = cameras_at(around, config.size, 1.0, device)
+
+    def render(rows: torch.Tensor) -> torch.Tensor:
+        return draw_latent(decoder, Latent(rows, voxels), cameras, config.size)
+
+    x, v, other = (torch.randn(len(voxels), 8, device=device) for _ in range(3))
+    with torch.no_grad():
+        targets = render(other)  # the first look also compiles, and makes the tables
+        stages.run("compensation, one look", lambda: render(x))
+    name = f"compensation, one step of {config.iterations} looks"
+    state = FlowState(0.375)
+    _, losses = stages.run(name, lambda: compensate_views(x, v, state, render, targets, config))
+    assert len(losses) == config.iterations
+
+
+def ring_camera(turn: float, size: int) -> Camera:
+    """From a distance of 2, with a field of view of 40 degrees."""
+    eye = 2 * np.array([np.cos(turn) * 0.95, np.sin(turn) * 0.95, 0.3])
+    forward = -eye / np.linalg.norm(eye)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right)
+    pose = np.eye(4)
+    pose[:3, :3] = [right, np.cross(forward, right), forward]
+    pose[:3, 3] = -pose[:3, :3] @ eye
+    focal = size / 2 / np.tan(np.radians(20))
+    return Camera(size, size, focal, focal, size / 2, size / 2, pose)
 
 
 if __name__ == "__main__":
