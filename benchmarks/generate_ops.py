@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.nn.functional import scaled_dot_product_attention
 
-from photocast.nets.sparse_conv import SparseConv3d
+from photocast.nets.sparse_conv import SparseConv3d, convolutions_by
 from photocast.nets.voxels import Voxels
 
 CONVOLUTIONS = (("fine", 128, 128), ("coarse", 1024, 1024), ("twice split", 96, 96))
@@ -113,29 +113,25 @@ def table(coords: Tensor) -> Tensor:
 
 def theirs(ours: SparseConv3d, x: Tensor, voxels: Voxels) -> dict[str, Any]:
     """The same with spconv, and how far the results differ."""
-    import spconv.pytorch as spconv
 
-    coords = voxels.coords.int().contiguous()
-    side = int(coords.max()) + 1
+    def anew() -> Tensor:
+        with convolutions_by("spconv"):
+            return ours(x, Voxels(voxels.coords))
 
-    def tensor() -> Any:
-        return spconv.SparseConvTensor(x, coords, [side] * 3, 1)
+    def again() -> Tensor:
+        with convolutions_by("spconv"):
+            return ours(x, voxels)
 
-    layer = spconv.SubMConv3d(x.shape[1], ours.conv.weight.shape[0], 3, indice_key="k").cuda()
-    layer = layer.to(x.dtype).requires_grad_(False)
-    layer.weight.copy_(ours.conv.weight)
-    layer.bias.copy_(ours.conv.bias)
-    known = layer(tensor())
-    again = known.replace_feature(x)
+    anew(), again()
     torch.cuda.reset_peak_memory_stats()
     before = torch.cuda.memory_allocated()
-    time = milliseconds(lambda: layer(again))
+    time = milliseconds(again)
     peak = (torch.cuda.max_memory_allocated() - before) / 1e9
-    apart = (layer(again).features.float() - ours(x, voxels).float()).norm()
+    apart = (again().float() - ours(x, voxels).float()).norm()
     return {
         "spconv_ms": time,
         "spconv_gb": round(peak, 2),
-        "spconv_with_table_ms": milliseconds(lambda: layer(tensor()), 5),
+        "spconv_with_table_ms": milliseconds(anew, 5),
         "relative_difference": float(f"{apart / ours(x, voxels).float().norm():.2g}"),
     }
 

@@ -2,15 +2,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Sparse convolution agrees with the dense one, in any order, in parts, and after a split."""
 
+import importlib.util
+import sys
+
 import pytest
 import torch
 from torch.nn import functional as F
 
+from photocast.errors import UserError
 from photocast.nets import sparse_conv
-from photocast.nets.sparse_conv import SparseConv3d, kernel_size_one
+from photocast.nets.sparse_conv import SparseConv3d, convolutions_by, kernel_size_one
 from photocast.nets.voxels import Voxels, split_in_eight
 
 SIZE = 6
+needs_spconv = pytest.mark.skipif(
+    importlib.util.find_spec("spconv") is None or not torch.cuda.is_available(),
+    reason="compares with spconv on CUDA; one of them is not here",
+)
 
 
 @pytest.fixture
@@ -106,3 +114,30 @@ def test_gradient_by_the_parents_is_that_of_their_children(conv, voxels):
     (theirs,) = torch.autograd.grad(straight, y, upstream)
     # kernels are summed in float32
     torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
+def test_spconv_where_it_is_absent_says_what_to_do(monkeypatch):
+    monkeypatch.setitem(sys.modules, "spconv", None)
+    monkeypatch.setitem(sys.modules, "spconv.pytorch", None)
+    with (
+        pytest.raises(UserError, match="spconv is not installed") as caught,
+        convolutions_by("spconv"),
+    ):
+        pass
+    assert caught.value.code == "backend.missing"
+
+
+@needs_spconv
+@pytest.mark.filterwarnings("ignore")  # of the library's own
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
+def test_spconv_gives_what_ours_gives(dtype):
+    torch.manual_seed(0)
+    places = torch.nonzero(torch.rand(12, 12, 12) < 0.4)
+    voxels = Voxels(torch.nn.functional.pad(places, (1, 0)).int().cuda())
+    conv = SparseConv3d(32, 48, 3).to("cuda", dtype).requires_grad_(False)
+    x = torch.randn(len(voxels), 32, device="cuda", dtype=dtype)
+    with convolutions_by("spconv"):
+        theirs = conv(x, voxels).float()
+    ours = conv(x, voxels).float()
+    allowed = 5e-3 if dtype == torch.float32 else 2e-2  # theirs may multiply in TF32
+    assert (theirs - ours).norm() < allowed * ours.norm()

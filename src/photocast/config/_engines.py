@@ -176,6 +176,8 @@ class GenerateConfig:
     """How the placed photos correct it."""
     low_memory: bool = False
     """Keep a network on the device only while it is at work."""
+    sparse_conv: Literal["own", "spconv"] = "own"
+    """Who convolves on voxels: we, or spconv on CUDA, if you have installed it."""
     device: str = "cpu"
     """Torch device."""
     seed: int = 0
@@ -195,6 +197,10 @@ class GenerateConfig:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ConfigError(f"generate.{name} = {value}: must be from {low} to {high}.")
+        if self.sparse_conv not in ("own", "spconv"):
+            raise ConfigError(
+                f"generate.sparse_conv = {self.sparse_conv!r}: must be own or spconv."
+            )
         if self.guidance not in ("added", "mixed"):
             raise ConfigError(f"generate.guidance = {self.guidance!r}: must be added or mixed.")
         if not 0 <= self.guided[0] <= self.guided[1] <= 1:

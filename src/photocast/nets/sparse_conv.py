@@ -2,12 +2,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Convolution on sparse voxels, as gathered rows times a matrix; no other library is needed.
 
+Inside :func:`convolutions_by` ``("spconv")`` that library does it, where it can: on CUDA.
+
 The output lies on the same voxels as the input. Weights are ``[out, x, y, z, in]``, taps from -1 to
 1 along each axis, not flipped: the layout of spconv, with which the published weights were trained.
 
 Gradient reaches the features, not the weights: networks are used here, not trained.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import torch
@@ -15,9 +20,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from photocast.nets import spconv_backend
 from photocast.nets.voxels import Voxels
 
-__all__ = ["SparseConv3d", "kernel_size_one"]
+__all__ = ["SparseConv3d", "convolutions_by", "kernel_size_one"]
+
+_library: ContextVar[str] = ContextVar("sparse_conv", default="own")
 
 Rows = Float[Tensor, "voxel in_channel"]
 GATHERED_BYTES = 2**28
@@ -26,6 +34,22 @@ GATHERED_BYTES = 2**28
 # Along one axis, the first child of a split voxel sees taps 0 | 1 2 in parents -1 | 0, the second
 # sees taps 0 1 | 2 in parents 0 | 1.
 MERGED_TAPS = (((1, 0, 0), (0, 1, 1)), ((1, 1, 0), (0, 0, 1)))
+
+
+@contextmanager
+def convolutions_by(library: str) -> Iterator[None]:
+    """Choose who convolves in this context: ``own``, or ``spconv`` on CUDA.
+
+    Raises:
+        UserError: spconv is asked for, and is not there.
+    """
+    if library == "spconv":
+        spconv_backend.load()
+    token = _library.set(library)
+    try:
+        yield
+    finally:
+        _library.reset(token)
 
 
 def kernel_size_one(
@@ -76,6 +100,8 @@ class SparseConv3d(nn.Module):
         """
         if self.size == 1:
             return kernel_size_one(x, self.conv.weight, self.conv.bias)
+        if _library.get() == "spconv" and x.is_cuda:
+            return spconv_backend.convolve(self, self.conv.weight, self.conv.bias, x, voxels)
         taps = torch.arange(27, device=x.device)
         return self._apply_taps(x, voxels.neighbors, taps, self.conv.weight.flatten(1, 3))
 

@@ -21,6 +21,7 @@ from photocast.engines.generate.views import reference_first, see
 from photocast.errors import CaptureError, ConfigError
 from photocast.nets.gaussian_decoder import Gaussians
 from photocast.nets.photo_input import crop_to_object, photo_tensor
+from photocast.nets.sparse_conv import convolutions_by
 from photocast.nets.weights import WeightFolder
 from photocast.progress import Progress
 
@@ -57,8 +58,15 @@ class Generate:
             ConfigError: The reference is none of the photos.
             CaptureError: A mask shows no object.
             WeightsError: Weights are missing or do not fit.
+            UserError: spconv is asked for and not installed.
             PhotocastError: Nothing came out.
         """
+        with convolutions_by(config.sparse_conv):
+            return self._run(pictures, config, progress)
+
+    def _run(
+        self, pictures: Sequence[Picture], config: GenerateConfig, progress: Progress
+    ) -> Generated:
         device = torch.device(config.device)
         names = [picture.name for picture in pictures]
         if config.reference and config.reference not in names:
