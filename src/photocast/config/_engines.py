@@ -63,6 +63,9 @@ class OptimizeConfig:
 
     init: InitConfig = field(default_factory=InitConfig)
     poses: PoseConfig = field(default_factory=PoseConfig)
+    rim: int = 2
+    """Pixels along outlines mix object and background; so many of them take their colour from
+    further inside [px]. Photos that come with transparency keep theirs."""
     volume: VolumeConfig = field(default_factory=VolumeConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
     refine: RefineConfig = field(default_factory=RefineConfig)
@@ -72,6 +75,10 @@ class OptimizeConfig:
     """Its size is the largest; photos may call for a smaller one."""
     device: str = "cpu"
     """Torch device."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rim <= 64:
+            raise ConfigError(f"rim = {self.rim}: must be from 0 to 64.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,6 +18,7 @@ from photocast.progress import Progress
 from photocast.stages.masks_found import require_masks
 from photocast.stages.mesh_cache import MeshCache, photo_digest
 from photocast.stages.pose_refine import corrected
+from photocast.stages.rim import without_rims
 
 __all__ = ["Optimize"]
 
@@ -60,7 +61,7 @@ class Optimize:
             facts["init"] = start.facts
         kept = _Kept(photos, hull, cache)
         poses = kept.poses(config, part(progress, _POSE_TIME))
-        photos = corrected(photos, poses)
+        photos = without_rims(corrected(photos, poses), config.rim)
         if start is None:
             time = part(progress, _SHAPE_TIME)
             shape, config = retried(lambda less: kept.shape(photos, less, time), config, notes)
@@ -85,12 +86,12 @@ class Optimize:
 
 def _settled(config: OptimizeConfig, capture: Capture) -> OptimizeConfig:
     """Settings that follow from the capture and from each other."""
-    maps = config.appearance
+    maps, cut_out = config.appearance, capture.mask_source == "alpha"
     if maps.exposure == "auto":
-        maps = replace(maps, exposure="off" if capture.mask_source == "alpha" else "on")
+        maps = replace(maps, exposure="off" if cut_out else "on")
     still = config.init.use == "material"
     moves = replace(config.refine, epochs=0) if still else config.refine
-    return replace(config, appearance=maps, refine=moves)
+    return replace(config, appearance=maps, refine=moves, rim=0 if cut_out else config.rim)
 
 
 class _Kept:
@@ -113,7 +114,7 @@ class _Kept:
 
     def shape(self, photos: Sequence[Photo], config: OptimizeConfig, progress: Progress) -> Mesh:
         """The first mesh, with corrected cameras."""
-        key = (self._pose_key(config, progress), config.volume, config.mesh)
+        key = (self._pose_key(config, progress), config.rim, config.volume, config.mesh)
         return MeshCache(*self._start).get(
             "shape", key, lambda: find_shape(photos, self._hull, config, progress)
         )

@@ -4,7 +4,6 @@
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from operator import is_
 
 import numpy as np
 import torch
@@ -33,7 +32,10 @@ class HullBox:
     def of(self, photos: Sequence[Photo], config: OptimizeConfig) -> NDArray[np.float64]:
         """Bounds of what lies inside all masks, (2, 3); masks and cameras must agree."""
         settings = config.device, config.volume.mask_outliers
-        same = len(photos) == len(self._photos) and all(map(is_, photos, self._photos))
+        same = len(photos) == len(self._photos) and all(
+            a.mask is b.mask and a.camera is b.camera
+            for a, b in zip(photos, self._photos, strict=True)
+        )
         if not same or settings != self._settings:
             box = tighten(
                 photos,
