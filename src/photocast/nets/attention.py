@@ -94,10 +94,19 @@ def attend(q: Queries, k: Seen, v: Seen, groups: Groups | None = None) -> Querie
         raise ValueError(f"Attention in groups takes one batch item; got {len(q)}.")
     result = torch.empty_like(q[0])
     for rows in groups.rows:
-        a, b, c = (x[0][rows.token].transpose(1, 2) for x in (q, k, v))  # group head width dim
+        a, b, c = (_group(x[0], rows.token) for x in (q, k, v))
         out = F.scaled_dot_product_attention(a, b, c, attn_mask=rows.mask).transpose(1, 2)
-        result[rows.real_token] = out.flatten(0, 1)[rows.real_place]
+        result[rows.real_token] = out.flatten(0, 1).index_select(0, rows.real_place)
     return result[None]
+
+
+def _group(
+    x: Float[Tensor, "token head dim"], token: Int[Tensor, "group width"]
+) -> Float[Tensor, "group head width dim"]:
+    # index_select, not indexing: the filling is one token many times over, and the gradient of
+    # indexing walks its occurrences one after the other
+    found: Tensor = x.index_select(0, token.flatten()).unflatten(0, token.shape)
+    return found.transpose(1, 2)
 
 
 class MultiHeadAttention(nn.Module):

@@ -68,7 +68,7 @@ def extract_mesh(
         The mesh; no vertices where the field has no surface.
     """
     order = torch.argsort(_key(places.long(), resolution))
-    places, features = places[order].long(), features[order]
+    places, features = places[order].long(), features.index_select(0, order)
     corners = _average_corners(places, features, resolution)
     cubes = _surface_cubes(places, features, corners, resolution)
     vertices, colors, gamma, vertex_of_edge = _dual_vertices(cubes, _cases(cubes, resolution))
@@ -135,15 +135,15 @@ def _surface_cubes(
     cubes = _place(keys, resolution)
     corner_key = _key(cubes[:, None] + steps, resolution + 1)
     index, known = _find(corner_key, corners.key)
-    sdf = torch.where(known, corners.sdf[index], 1.0)
+    sdf = torch.where(known, _rows(corners.sdf, index), 1.0)
     on_surface = (sdf >= 0).any(dim=1)
     keys, cubes, corner_key, index, known, sdf = (
         x[on_surface] for x in (keys, cubes, corner_key, index, known, sdf)
     )
-    deform = torch.where(known[..., None], corners.deform[index], 0.0)
-    color = torch.where(known[..., None], corners.color[index], 0.0)
+    deform = torch.where(known[..., None], _rows(corners.deform, index), 0.0)
+    color = torch.where(known[..., None], _rows(corners.color, index), 0.0)
     own, given = _find(keys, _key(places, resolution))
-    weights = torch.where(given[:, None], features.float()[own, 32:53], 0.0)
+    weights = torch.where(given[:, None], _rows(features[:, 32:53].float(), own), 0.0)
     corner = (cubes[:, None] + steps).to(deform.dtype)
     return _Cubes(
         keys,
@@ -193,18 +193,29 @@ def _dual_vertices(
     row, column = torch.nonzero(used, as_tuple=True)
     vertex_of_edge[owner[row], edge[row, column]] = row
     ends = torch.tensor(EDGES, device=case.device)[edge]  # vert 7 2
-    cube = owner[:, None, None]
-    score = cubes.sdf[cube, ends] * cubes.alpha[cube, ends]
-    weight = torch.where(used, cubes.beta[owner[:, None], edge], 0.0)[..., None]
+    corner = 8 * owner[:, None, None] + ends
+    score = _rows((cubes.sdf * cubes.alpha).flatten(), corner)
+    beta = _rows(cubes.beta.flatten(), 12 * owner[:, None] + edge)
+    weight = torch.where(used, beta, 0.0)[..., None]
     total = weight.sum(dim=1)
     denominator = torch.where(used, score[..., 1] - score[..., 0], 1.0)[..., None]
 
     def blend(values: Float[Tensor, "cube 8 c"]) -> Float[Tensor, "vert c"]:
-        a, b = values[cube, ends].unbind(2)
+        a, b = _rows(values.flatten(0, 1), corner).unbind(2)
         at_edge = (a * score[..., 1:] - b * score[..., :1]) / denominator
         return (weight * at_edge).sum(dim=1) / total
 
-    return blend(cubes.position), blend(cubes.color), cubes.gamma[owner], vertex_of_edge
+    gamma = cubes.gamma.index_select(0, owner)
+    return blend(cubes.position), blend(cubes.color), gamma, vertex_of_edge
+
+
+def _rows(values: Float[Tensor, "row *c"], index: Int[Tensor, "*pt"]) -> Tensor:
+    """``values[index]``, with a gradient that adds in place: many points share a row.
+
+    That of indexing sorts the points first, and then walks those of one row one after the other.
+    """
+    found: Tensor = values.index_select(0, index.flatten()).unflatten(0, index.shape)
+    return found
 
 
 def _triangles(
