@@ -362,12 +362,13 @@ def test_the_chain_can_be_recorded_as_a_cuda_graph(torus):
         return image, *torch.autograd.grad((image**2).sum(), [clip, colors])
 
     side = torch.cuda.Stream()
-    with torch.cuda.stream(side):
-        expected = step()
-    torch.cuda.current_stream().wait_stream(side)
+    side.wait_stream(torch.cuda.current_stream())
     graph = torch.cuda.CUDAGraph()
-    with torch.cuda.graph(graph):
-        written = step()
+    with torch.cuda.stream(side):  # autograd remembers the stream in which a leaf was first used
+        expected = step()
+        with torch.cuda.graph(graph, stream=side):
+            written = step()
+    torch.cuda.current_stream().wait_stream(side)
     with torch.no_grad():
         colors.mul_(2)
     graph.replay()

@@ -195,8 +195,8 @@ def _draw_in_bands(clip: Tensor, faces: Tensor, keys: Tensor) -> None:
 
 
 def _strips(pixels: int, faces: int) -> int:
-    """How many threads share the rows of a face: the more, the larger faces can be."""
-    return min(max(pixels // (64 * faces), 1), 64)
+    """How many threads share the rows of a face: about three pixels of the image for each."""
+    return min(max(pixels // (3 * faces), 1), 64)
 
 
 def rasterize_twin(clip: Tensor, faces: Tensor, size: tuple[int, int]) -> Raster:
