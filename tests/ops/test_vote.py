@@ -7,10 +7,11 @@ import torch
 
 from photocast.ops.vote import Witnesses, vote, vote_twin
 
+CPU = torch.device("cpu")
 SIZES = [(30, 20), (17, 40), (25, 25), (8, 8), (40, 30)]
 
 
-def witnesses(device: torch.device = torch.device("cpu")) -> Witnesses:
+def witnesses(device: torch.device = CPU) -> Witnesses:
     """Cameras all around, of many sizes, one looking away; labels by chance."""
     random = torch.Generator().manual_seed(4)
     matrices, labels = [], []

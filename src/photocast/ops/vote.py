@@ -63,4 +63,5 @@ def vote_twin(
         seen += there
         sure += there & (label == 2)
         against += there & (label == 0)
-    return (against <= allowed) & (sure >= 2) & (sure >= support * seen)
+    kept: Tensor = (against <= allowed) & (sure >= 2) & (sure >= support * seen)
+    return kept
