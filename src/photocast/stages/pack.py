@@ -70,8 +70,9 @@ def pack(flat: Flat, size: int, padding: int, *, most: float | None = None) -> P
             if attempt >= _TRIES or failed / best.scale < 1.015 or best.scale == most:
                 return best
             if not best.scale * 1.003 < guess < failed:
-                # Nearly full: a little more will not fit either, most likely, and ends the search.
-                guess = min(best.scale * 1.0149, (best.scale + failed) / 2)
+                # Nearly full: much more will not fit.
+                step = 1.02 if failed < np.inf else 1.05
+                guess = min(best.scale * step, (best.scale + failed) / 2)
         scale = guess if most is None else min(guess, most)
     if best is None:
         raise MeshError(
