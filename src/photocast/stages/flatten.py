@@ -121,9 +121,8 @@ def flatten_again(
     part = surface.part(rest)
     chart = _set_apart(recount(flat.chart[rest]), bad[rest], part, alone=alone)
     new = flatten(vertices, faces[rest], part, chart, texel, device=device)
-    for attempt in range(_PATIENCE if scale else 0):
-        bad = _hidden_in_map(new, float(scale or 1), device)
-        if not bad.any():
+    for attempt in range(_PATIENCE):
+        if scale is None or not (bad := _hidden_in_map(new, scale, device)).any():
             break
         local = vertices, faces[rest], part
         new = flatten_again(new, bad, local, texel, alone=attempt > 0, device=device)
