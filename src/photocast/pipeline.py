@@ -103,7 +103,11 @@ def reconstruct(
     with ThreadPoolExecutor(1, thread_name_prefix="photocast-device") as pool:
         ready = pool.submit(warm_up, device)  # while the photos are decoded
         photos = decode_photos(
-            capture.views, mask_source=capture.mask_source, max_size=max_size, progress=clock
+            capture.views,
+            mask_source=capture.mask_source,
+            max_size=max_size,
+            progress=clock,
+            before_kernels=ready.result,
         )
         ready.result()
     clock.lap("device")

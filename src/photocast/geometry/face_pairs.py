@@ -22,10 +22,11 @@ def face_pairs(
         faces: Vertex indices (f, 3).
 
     Returns:
-        Face pairs (pair, 2) and the vertices of the shared edge (pair, 2).
+        Face pairs (pair, 2), and as which side (0, 1, 2) each of the two has the shared edge
+        (pair, 2); side k runs from corner k to the next.
     """
     start = faces.astype(np.int64).ravel()
-    stop = np.roll(faces, -1, axis=1).astype(np.int64).ravel()
+    stop = faces[:, [1, 2, 0]].astype(np.int64).ravel()
     low, high = np.minimum(start, stop), np.maximum(start, stop)
     key = low * (int(faces.max(initial=0)) + 1) + high
     order = np.argsort(key, kind="stable")
@@ -35,8 +36,8 @@ def face_pairs(
     first = first[count == 2]
     a, b = order[first], order[first + 1]
     good = (start[a] == stop[b]) & (start[a] != stop[a]) & (a // 3 != b // 3)
-    a, b = a[good], b[good]
-    return np.stack([a // 3, b // 3], axis=1), np.stack([start[a], stop[a]], axis=1)
+    halves = np.stack([a[good], b[good]], axis=1)
+    return halves // 3, halves % 3
 
 
 def pieces(count: int, pairs: NDArray[np.integer]) -> tuple[int, NDArray[np.int64]]:

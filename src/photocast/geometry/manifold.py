@@ -19,8 +19,11 @@ _MAX_ROUNDS = 8
 
 def face_areas(vertices: NDArray[np.floating], faces: NDArray[np.integer]) -> NDArray[np.float64]:
     """Area of each triangle, (f,)."""
-    a, b, c = (vertices[faces[:, i]].astype(np.float64) for i in range(3))
-    areas: NDArray[np.float64] = 0.5 * np.linalg.norm(np.cross(b - a, c - a), axis=1)
+    # One coordinate at a time, which numpy works through several times faster than (f, 3).
+    a, b, c = (vertices.T.astype(np.float64)[:, faces[:, i]] for i in range(3))
+    (ux, uy, uz), (vx, vy, vz) = b - a, c - a
+    x, y, z = uy * vz - uz * vy, uz * vx - ux * vz, ux * vy - uy * vx
+    areas: NDArray[np.float64] = 0.5 * np.sqrt(x * x + y * y + z * z)
     return areas
 
 
@@ -55,8 +58,10 @@ def separate_touching(
         Vertices and faces, each edge of which is used by exactly two faces.
     """
     for _ in range(_MAX_ROUNDS):
+        before = _crowded_edges(faces, len(vertices))
         vertices, faces, _ = split_fans(vertices, faces)
-        crowded = _crowded_edges(faces, len(vertices))
+        # Splitting fans takes apart what touches, and never lets edges meet.
+        crowded = _crowded_edges(faces, len(vertices)) if before else []
         if not crowded:
             break
         vertices, faces = _split_edges(vertices, faces, crowded)
@@ -77,19 +82,21 @@ def split_fans(
     graph = coo_matrix(
         (np.ones(len(links), np.int8), (links[:, 0], links[:, 1])), (corner_count, corner_count)
     )
-    _, fan = connected_components(graph, directed=False)
-    _, first, inverse = np.unique(fan, return_index=True, return_inverse=True)
-    source = faces.reshape(-1)[first]
+    count, fan = connected_components(graph, directed=False)
+    source = np.zeros(count, faces.dtype)
+    source[fan] = faces.reshape(-1)  # all corners of a fan are at one vertex
     moved = vertices[source].copy()
     copies = np.bincount(source, minlength=len(vertices))[source]
-    new_faces = inverse.reshape(-1, 3).astype(np.int32)
+    new_faces = fan.reshape(-1, 3).astype(np.int32)
     shared = np.flatnonzero(copies > 1)
     if len(shared):
-        centers = vertices[faces].mean(axis=1)
-        total = np.zeros((len(source), 3))
-        np.add.at(total, new_faces.reshape(-1), np.repeat(centers, 3, axis=0))
-        count = np.bincount(new_faces.reshape(-1), minlength=len(source))[:, None]
-        moved[shared] += (_NUDGE * (total / count - moved))[shared].astype(np.float32)
+        number = np.full(count, -1)
+        number[shared] = np.arange(len(shared))
+        corner = np.flatnonzero(number[fan] >= 0)
+        centers, fan = vertices[faces[corner // 3]].mean(axis=1), number[fan[corner]]
+        total = np.stack([np.bincount(fan, part, len(shared)) for part in centers.T], axis=1)
+        middle = total / np.bincount(fan, minlength=len(shared))[:, None]
+        moved[shared] += (_NUDGE * (middle - moved[shared])).astype(np.float32)
     return moved, new_faces, source
 
 
@@ -133,11 +140,12 @@ def _half_edges(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Half-edges sorted by edge, where each edge starts among them, and how many it has."""
     start = faces.reshape(-1).astype(np.int64)
-    end = np.roll(faces, -1, axis=1).reshape(-1).astype(np.int64)
+    end = faces[:, [1, 2, 0]].reshape(-1).astype(np.int64)
     key = np.maximum(start, end) * (vertex_count + 1) + np.minimum(start, end)
     order = np.argsort(key, kind="stable")
-    _, first, count = np.unique(key[order], return_index=True, return_counts=True)
-    return order, first, count
+    key = key[order]
+    first = np.flatnonzero(np.r_[True, key[1:] != key[:-1]][: len(key)])
+    return order, first, np.diff(np.r_[first, len(key)])
 
 
 def _edge_partners(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> NDArray[np.int64]:

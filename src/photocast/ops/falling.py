@@ -46,11 +46,12 @@ def fall(shapes: FallingShapes, horizon: Int32[Tensor, "column"], padding: int) 
     count = len(shapes.lead) // 4
     places = torch.empty((count, 3), dtype=torch.int32)
     sums = torch.empty(len(horizon) - 2 * padding + 1, dtype=torch.int64)
+    peaks, tops = torch.empty_like(horizon), torch.empty_like(horizon)
     struct = kernels.Shapes()
     struct.low, struct.high = as_array(shapes.low), as_array(shapes.high)
     struct.first, struct.lead = as_array(shapes.first), as_array(shapes.lead)
     struct.width, struct.middle = as_array(shapes.width), as_array(shapes.middle, wp.vec2d)
-    inputs = [struct, count, padding, horizon, sums, (places, wp.vec3i)]
+    inputs = [struct, count, padding, horizon, sums, peaks, tops, (places, wp.vec3i)]
     launch(kernels.fall, 1 if count else 0, inputs, torch.device("cpu"))
     return places
 

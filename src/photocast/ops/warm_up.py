@@ -22,6 +22,7 @@ KERNELS = (
     "antialias_listed",
     "texture",
     "texels",
+    "agreement",
     "occlusion",
     "shade",
 )

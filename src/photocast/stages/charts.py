@@ -10,14 +10,15 @@ a neighbour. All steps are a fixed number of passes over the faces.
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix
 
 from photocast.geometry.face_pairs import face_pairs, pieces
+from photocast.ops.agreement import beliefs, softened
 
 __all__ = ["Surface", "chart_labels", "chart_normals", "recount", "surface"]
 
-_DIRECTIONS = np.concatenate([np.eye(3), -np.eye(3)])
+_CPU = torch.device("cpu")
 _CERTAINTY, _AGREEMENT, _ROUNDS = 6.0, 1.2, 24
 _SMOOTHING_ROUNDS = 4
 _MERGE_COSINE = np.cos(np.deg2rad(66))
@@ -34,6 +35,8 @@ class Surface:
     """(f,)."""
     pairs: NDArray[np.int64]
     """Faces side by side (pair, 2)."""
+    sides: NDArray[np.int8]
+    """Which side, 0..2, of each of them the edge between them is (pair, 2)."""
     lengths: NDArray[np.float64]
     """Of the edge between them (pair,)."""
 
@@ -43,37 +46,46 @@ class Surface:
         number[index] = np.arange(len(index))
         pairs = number[self.pairs]
         inside = (pairs >= 0).all(axis=1)
-        return Surface(self.normals[index], self.areas[index], pairs[inside], self.lengths[inside])
+        return Surface(
+            self.normals[index],
+            self.areas[index],
+            pairs[inside],
+            self.sides[inside],
+            self.lengths[inside],
+        )
 
 
 def surface(vertices: NDArray[np.float64], faces: NDArray[np.int32]) -> Surface:
     """Measure the faces and find their neighbours."""
-    corners = vertices[faces]
-    cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    cross = np.cross(b - a, c - a)
     double = np.linalg.norm(cross, axis=1)
-    pairs, edges = face_pairs(faces)
+    pairs, sides = face_pairs(faces)
+    face, side = pairs[:, 0], sides[:, 0]
+    edge = vertices[faces[face, side]] - vertices[faces[face, (side + 1) % 3]]
     return Surface(
         normals=cross / np.where(double > 0, double, 1.0)[:, None],
         areas=double / 2,
         pairs=pairs,
-        lengths=np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1),
+        sides=sides.astype(np.int8),
+        lengths=np.linalg.norm(edge, axis=1),
     )
 
 
-def chart_labels(mesh: Surface, min_area: float) -> NDArray[np.int64]:
+def chart_labels(
+    mesh: Surface, min_area: float, *, device: torch.device = _CPU
+) -> NDArray[np.int64]:
     """Give every face a chart.
 
     Args:
         mesh: The faces.
         min_area: Charts below this area join a neighbour where that turns no face away.
+        device: Where faces talk to each other.
 
     Returns:
         (f,), numbered from 0 without gaps.
     """
-    count = len(mesh.areas)
-    around = _neighbourhood(mesh, count)
-    label = _directions(mesh, around)
-    chart = _split(label, mesh.pairs)
+    chart = _split(_directions(mesh, device), mesh.pairs)
     for _ in range(4):
         joined = _join_small(mesh, chart, min_area)
         if joined.max(initial=0) == chart.max(initial=0):
@@ -95,39 +107,35 @@ def chart_normals(mesh: Surface, chart: NDArray[np.int64]) -> NDArray[np.float64
 
 def recount(chart: NDArray[np.int64]) -> NDArray[np.int64]:
     """Number charts from 0 without gaps, in the order of their old numbers."""
-    return np.unique(chart, return_inverse=True)[1].astype(np.int64)
+    there = np.zeros(int(chart.max(initial=-1)) + 1, bool)
+    there[chart] = True
+    number: NDArray[np.int64] = (np.cumsum(there) - 1)[chart]
+    return number
 
 
-def _neighbourhood(mesh: Surface, count: int) -> csr_matrix:
-    a, b = mesh.pairs.T
-    rows, columns = np.r_[a, b], np.r_[b, a]
-    weights = np.r_[mesh.lengths, mesh.lengths]
-    total = np.bincount(rows, weights, count)
-    weights = weights / np.maximum(total[rows], 1e-300)
-    return csr_matrix((weights.astype(np.float32), (rows, columns)), shape=(count, count))
-
-
-def _directions(mesh: Surface, around: csr_matrix) -> NDArray[np.int64]:
-    smooth = (mesh.normals * mesh.areas[:, None] / max(mesh.areas.mean(), 1e-300)).astype(
-        np.float32
-    )
-    for _ in range(_SMOOTHING_ROUNDS):
-        smooth = 0.5 * smooth + 0.5 * (around @ smooth)
-    smooth /= np.maximum(np.linalg.norm(smooth, axis=1, keepdims=True), 1e-20)
-    fit = _CERTAINTY * (smooth @ _DIRECTIONS.T.astype(np.float32))
-    belief = _softmax(fit)
-    for _ in range(_ROUNDS):
-        belief = _softmax(fit + _CERTAINTY * _AGREEMENT * (around @ belief))
-    label: NDArray[np.int64] = belief.argmax(axis=1)
+def _directions(mesh: Surface, device: torch.device) -> NDArray[np.int64]:
+    neighbours, weights = (torch.from_numpy(part).to(device) for part in _neighbourhood(mesh))
+    normals = mesh.normals * (mesh.areas / max(mesh.areas.mean(), 1e-300))[:, None]
+    own = torch.from_numpy(normals.astype(np.float32)).to(device)
+    smooth = softened(own, neighbours, weights, _SMOOTHING_ROUNDS)
+    smooth = smooth / smooth.norm(dim=1, keepdim=True).clamp(min=1e-20)
+    # Scores stay within 14 of zero, so nothing overflows.
+    fit = _CERTAINTY * torch.cat([smooth, -smooth], dim=1)
+    belief = beliefs(fit, neighbours, weights, _CERTAINTY * _AGREEMENT, _ROUNDS)
+    label: NDArray[np.int64] = belief.argmax(dim=1).cpu().numpy()
     return label
 
 
-def _softmax(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    # Scores stay within 14 of zero, so nothing overflows without the usual shift.
-    weights = np.exp(scores)
-    total = weights @ np.ones((weights.shape[1], 1), np.float32)
-    shares: NDArray[np.float32] = np.divide(weights, total, out=weights)
-    return shares
+def _neighbourhood(mesh: Surface) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+    """Up to three faces beside each, -1 for none, and each one's share of the shared edges."""
+    neighbours = np.full((len(mesh.areas), 3), -1, np.int32)
+    lengths = np.zeros((len(mesh.areas), 3))
+    for own, other in ((0, 1), (1, 0)):
+        place = mesh.pairs[:, own], mesh.sides[:, own]
+        neighbours[place] = mesh.pairs[:, other]
+        lengths[place] = mesh.lengths
+    shares = lengths / np.maximum(lengths.sum(axis=1, keepdims=True), 1e-300)
+    return neighbours, shares.astype(np.float32)
 
 
 def _split(label: NDArray[np.int64], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -164,8 +172,10 @@ def _give_back(mesh: Surface, chart: NDArray[np.int64]) -> NDArray[np.int64]:
     for _ in range(6):
         normal = chart_normals(mesh, chart)
         own = (mesh.normals * normal[chart]).sum(axis=1)
-        a, b = np.concatenate([mesh.pairs, mesh.pairs[:, ::-1]]).T
-        moves = (own[a] < _KEEP_COSINE) & (chart[a] != chart[b]) & (mesh.areas[a] > 0)
+        unhappy = (own < _KEEP_COSINE) & (mesh.areas > 0)
+        near = mesh.pairs[unhappy[mesh.pairs].any(axis=1)]
+        a, b = np.concatenate([near, near[:, ::-1]]).T
+        moves = unhappy[a] & (chart[a] != chart[b])
         a, b = a[moves], b[moves]
         other = (mesh.normals[a] * normal[chart[b]]).sum(axis=1)
         better = other > np.maximum(own[a], 0) + 0.1

@@ -269,18 +269,20 @@ def _belongs(views: Sequence[Silhouette], points: Array, cell: float) -> NDArray
     for view in views:
         pixels, depth = view.camera.project(points[alive])
         height, width = view.inside.shape
-        x, y = np.floor(pixels[:, 0]).astype(np.int64), np.floor(pixels[:, 1]).astype(np.int64)
+        x, y = np.ascontiguousarray(pixels.T)
         ahead = depth > 0
         in_frame = ahead & (x >= 0) & (y >= 0) & (x < width) & (y < height)
         mask = _grown(view, cell, depth)
-        hit = np.zeros(len(alive), np.bool_)
-        hit[in_frame] = mask[y[in_frame], x[in_frame]]
+        there = np.flatnonzero(in_frame)
         # Behind a camera is as good as outside: an object in the photo is in front. So is beyond
         # the frame, unless the mask is cut there and the object goes on.
-        cut = _cut_sides(view.inside)
-        beyond = ((x < 0) & ~cut[0]) | ((x >= width) & ~cut[1])
-        beyond |= ((y < 0) & ~cut[2]) | ((y >= height) & ~cut[3])
-        miss = (in_frame & ~hit) | ~ahead | beyond
+        miss = np.ones(len(alive), np.bool_)
+        miss[there] = ~mask[y[there].astype(np.int32), x[there].astype(np.int32)]
+        left, right, top, bottom = _cut_sides(view.inside)
+        if left or right or top or bottom:
+            beyond = ((x < 0) & (not left)) | ((x >= width) & (not right))
+            beyond |= ((y < 0) & (not top)) | ((y >= height) & (not bottom))
+            miss &= in_frame | ~ahead | beyond
         seen[alive] += in_frame
         outside[alive] += miss
         alive = alive[outside[alive] <= allowed]

@@ -20,7 +20,7 @@ from photocast.geometry.face_pairs import pieces
 from photocast.ops.texels import hidden_triangles
 from photocast.stages.charts import Surface, chart_normals, recount
 
-__all__ = ["Flat", "flatten", "flatten_again", "hidden_faces", "lay_out", "turned"]
+__all__ = ["Flat", "flatten", "flatten_again", "hidden_faces", "lay_out", "outline", "turned"]
 
 _MIN_SHARE = 0.08
 """Least share of its area in space that a face must keep in the plane."""
@@ -76,20 +76,19 @@ def flatten(
         Charts, possibly more of them.
     """
     done: list[tuple[NDArray[np.int64], Flat]] = []
-    rest, attempt = np.arange(len(faces)), 0
+    rest, part, attempt = np.arange(len(faces)), mesh, 0
     while len(rest):
-        part = mesh.part(rest)
         flat = _project(vertices, faces[rest], part, chart, texel)
         bad = _upside_down(flat, part.areas, texel)
-        folded = np.isin(flat.chart, flat.chart[bad])
+        folded = _with_any(flat.chart, bad)
         bad[~folded] = _hidden_at_rest(_subset(flat, ~folded), texel, device)
-        spoilt = np.isin(flat.chart, flat.chart[bad])
+        spoilt = _with_any(flat.chart, bad)
         done.append((rest[~spoilt], _subset(flat, ~spoilt)))
-        bad = bad | (spoilt & (attempt >= 2 * _PATIENCE))
-        chart = recount(_set_apart(flat.chart, bad, part, alone=attempt >= _PATIENCE)[spoilt])
-        rest, attempt = rest[spoilt], attempt + 1
-    flat = _gathered(done)
-    return replace(flat, points=turned(flat.points, flat.owner))
+        rest, part, bad = rest[spoilt], part.part(np.flatnonzero(spoilt)), bad[spoilt]
+        bad |= attempt >= 2 * _PATIENCE
+        chart = _set_apart(flat.chart[spoilt], bad, part, alone=attempt >= _PATIENCE)
+        attempt += 1
+    return turned(_gathered(done))
 
 
 def flatten_again(
@@ -99,6 +98,7 @@ def flatten_again(
     texel: float,
     *,
     alone: bool,
+    scale: float | None = None,
     device: torch.device = _CPU,
 ) -> Flat:
     """Take faces out of their charts and flatten what that touches anew.
@@ -109,24 +109,46 @@ def flatten_again(
         whole: Vertices, faces and surface, as given to :func:`flatten`.
         texel: As there.
         alone: Give each bad face a chart of its own, rather than one per patch.
+        scale: Texels per unit in the map; look for overlaps at its texels too, and mend them.
         device: As there.
 
     Returns:
         All charts; those without a bad face are as before.
     """
     vertices, faces, surface = whole
-    spoilt = np.isin(flat.chart, flat.chart[bad])
+    spoilt = _with_any(flat.chart, bad)
     rest = np.flatnonzero(spoilt)
     part = surface.part(rest)
     chart = _set_apart(recount(flat.chart[rest]), bad[rest], part, alone=alone)
     new = flatten(vertices, faces[rest], part, chart, texel, device=device)
+    for attempt in range(_PATIENCE):
+        if scale is None or not (bad := _hidden_in_map(new, scale, device)).any():
+            break
+        local = vertices, faces[rest], part
+        new = flatten_again(new, bad, local, texel, alone=attempt > 0, device=device)
     return _gathered([(np.flatnonzero(~spoilt), _subset(flat, ~spoilt)), (rest, new)])
+
+
+def _with_any(chart: NDArray[np.int64], bad: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """All faces of the charts that have a bad one."""
+    marked = np.zeros(int(chart.max(initial=-1)) + 1, bool)
+    marked[chart[bad]] = True
+    return marked[chart]
 
 
 def _hidden_at_rest(flat: Flat, texel: float, device: torch.device) -> NDArray[np.bool_]:
     if not len(flat.faces):
         return np.zeros(0, bool)
     return hidden_faces(flat, *lay_out(flat, 2 / texel), device=device)
+
+
+def _hidden_in_map(flat: Flat, scale: float, device: torch.device) -> NDArray[np.bool_]:
+    # Charts are put into the map by whole texels and turned by quarters: where the texels' centres
+    # lie in a chart follows from the scale alone.
+    bad = np.zeros(len(flat.faces), bool)
+    for fine in (scale, 2 * scale):
+        bad |= hidden_faces(flat, *lay_out(flat, fine), device=device)
+    return bad
 
 
 def _subset(flat: Flat, keep: NDArray[np.bool_]) -> Flat:
@@ -162,11 +184,12 @@ def _set_apart(
     chart: NDArray[np.int64], bad: NDArray[np.bool_], mesh: Surface, *, alone: bool
 ) -> NDArray[np.int64]:
     """Move faces out of their charts, into patches or into a chart for each."""
-    a, b = mesh.pairs.T
+    a, b = np.ascontiguousarray(mesh.pairs.T)
     stays = (chart[a] == chart[b]) & (bad[a] == bad[b])
     # Of bad neighbours only those that face alike are worth keeping together.
-    alike = (mesh.normals[a] * mesh.normals[b]).sum(axis=1) > 0.5
-    stays &= ~bad[a] | (alike & (not alone))
+    both = np.flatnonzero(stays & bad[a])
+    alike = (mesh.normals[a[both]] * mesh.normals[b[both]]).sum(axis=1) > 0.5
+    stays[both] = alike & (not alone)
     return pieces(len(chart), mesh.pairs[stays])[1]
 
 
@@ -177,16 +200,36 @@ def _project(
     chart: NDArray[np.int64],
     texel: float,
 ) -> Flat:
-    key = chart[:, None] * len(vertices) + faces
-    unique, index = np.unique(key, return_inverse=True)
-    index = index.reshape(-1, 3)
-    owner, vertex = unique // len(vertices), unique % len(vertices)
+    owner, vertex, index = _corners(chart, faces, len(vertices))
     right, up, toward = _frames(chart_normals(mesh, chart))
     place = vertices[vertex]
     points = np.stack([(place * axis[owner]).sum(axis=1) for axis in (right, up)], axis=1)
     depth = (place * toward[owner]).sum(axis=1)[index].mean(axis=1)
-    points = _unfold(points, index, mesh.areas, chart)
+    points = _unfold(points, index, mesh.areas)
     return _open_lone_faces(Flat(chart, points, index, owner, depth), texel)
+
+
+def _corners(
+    chart: NDArray[np.int64], faces: NDArray[np.int32], count: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Each vertex once per chart it is in: its chart, itself, and which one each corner is."""
+    vertex = faces.ravel().astype(np.int64)
+    owner = np.repeat(chart, 3)
+    # Most are in one chart alone, and need no sorting out.
+    home = np.full(count, -1)
+    home[vertex] = owner
+    at_home = home[vertex] == owner
+    usual = np.flatnonzero(home >= 0)
+    rest, which = np.unique(owner[~at_home] * count + vertex[~at_home], return_inverse=True)
+    key = np.concatenate([home[usual] * count + usual, rest])
+    order = np.argsort(key)
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    home[usual] = place[: len(usual)]
+    index = home[vertex]
+    index[~at_home] = place[len(usual) :][which]
+    key = key[order]
+    return key // count, key % count, index.reshape(-1, 3)
 
 
 def _frames(normals: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
@@ -198,52 +241,51 @@ def _frames(normals: NDArray[np.float64]) -> tuple[NDArray[np.float64], ...]:
 
 
 def _double_areas(points: NDArray[np.float64], faces: NDArray[np.int64]) -> NDArray[np.float64]:
-    a, b, c = points[faces[:, 0]], points[faces[:, 1]], points[faces[:, 2]]
-    u, v = b - a, c - a
-    areas: NDArray[np.float64] = u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]
+    x, y = np.ascontiguousarray(points.T)
+    a, b, c = np.ascontiguousarray(faces.T)
+    xa, ya = x[a], y[a]
+    areas: NDArray[np.float64] = (x[b] - xa) * (y[c] - ya) - (y[b] - ya) * (x[c] - xa)
     return areas
 
 
 def _unfold(
-    points: NDArray[np.float64],
-    faces: NDArray[np.int64],
-    areas: NDArray[np.float64],
-    chart: NDArray[np.int64],
+    points: NDArray[np.float64], faces: NDArray[np.int64], areas: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Pull folded corners to the middle of their neighbours; borders stay.
 
     Tutte's argument: a patch whose inner points are means of their neighbours does not fold as
     long as its border is well shaped; here only the surroundings of a fold move.
     """
-    bad = _folded(points, faces, areas)
-    if not bad.any():
-        return points
-    part = np.isin(chart, np.unique(chart[bad]))
-    local = faces[part]
-    start, stop = local.ravel(), np.roll(local, -1, axis=1).ravel()
-    graph = csr_matrix(
-        (np.ones(len(start), np.int8), (start, stop)), shape=(len(points), len(points))
-    )
+    bad = np.flatnonzero(_folded(points, faces, areas))
+    if len(bad):
+        points = points.copy()
+    for _ in range(_UNFOLD_ROUNDS):
+        if not len(bad):
+            break
+        moving = np.zeros(len(points), bool)
+        moving[faces[bad]] = True
+        moving[faces[moving[faces].any(axis=1)]] = True
+        local = np.flatnonzero(moving[faces].any(axis=1))
+        both, border = _links(faces[local], len(points))
+        rows = np.flatnonzero(moving & ~border)
+        nearby = both[rows]
+        ring = np.maximum(nearby.sum(axis=1), 1).reshape(-1, 1)
+        for _ in range(_UNFOLD_STEPS):
+            points[rows] = np.asarray((nearby @ points) / np.asarray(ring))
+        bad = local[_folded(points, faces[local], areas[local])]
+    return points
+
+
+def _links(faces: NDArray[np.int64], count: int) -> tuple[csr_matrix, NDArray[np.bool_]]:
+    """Which points share an edge, and which are at an edge with a face on one side only."""
+    start, stop = faces.ravel(), faces[:, [1, 2, 0]].ravel()
+    graph = csr_matrix((np.ones(len(start), np.int8), (start, stop)), shape=(count, count))
     both = graph + graph.T
-    border = np.zeros(len(points), bool)
+    border = np.zeros(count, bool)
     lone = both.tocoo()
     border[lone.row[lone.data == 1]] = True
     both.data[:] = 1
-    both = both.astype(np.float64)
-    ring = np.maximum(both.sum(axis=1), 1).reshape(-1, 1)
-    for _ in range(_UNFOLD_ROUNDS):
-        moving = np.zeros(len(points), bool)
-        moving[faces[bad]] = True
-        moving[faces[moving[faces].any(axis=1) & part]] = True
-        rows = np.flatnonzero(moving & ~border)
-        nearby = both[rows]
-        points = points.copy()
-        for _ in range(_UNFOLD_STEPS):
-            points[rows] = np.asarray((nearby @ points) / np.asarray(ring)[rows])
-        bad = _folded(points, faces, areas)
-        if not bad.any():
-            break
-    return points
+    return both.astype(np.float64), border
 
 
 def _folded(
@@ -259,34 +301,56 @@ def _upside_down(flat: Flat, areas: NDArray[np.float64], texel: float) -> NDArra
     bad = (double <= 1e-6 * texel**2) | (share <= _MIN_SHARE)
     bad &= np.bincount(flat.chart)[flat.chart] > 1
     # Where a chart must lose faces its axis moves a little: those on the brink go along.
-    bad |= np.isin(flat.chart, flat.chart[bad]) & (share <= 2 * _MIN_SHARE)
+    bad |= _with_any(flat.chart, bad) & (share <= 2 * _MIN_SHARE)
     return bad
 
 
-def turned(points: NDArray[np.float64], owner: NDArray[np.int64]) -> NDArray[np.float64]:
+def turned(flat: Flat) -> Flat:
     """Turn each chart to its smallest upright box, lying down, with the corner at the origin."""
-    if not len(points):
-        return points
-    first = np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
+    if not len(flat.points):
+        return flat
+    # What sticks out furthest lies on the outline, which is a small part of the points.
+    rim = np.unique(outline(flat))
+    first = _starts(flat.owner[rim])
+    if len(first) < flat.count:
+        rim = np.arange(len(flat.points))
+        first = _starts(flat.owner)
+    angle = _best_angles(flat.points[rim], first)
+    lying = _rotated(flat.points, angle[flat.owner])
+    low, _ = _box(lying, _starts(flat.owner))
+    return replace(flat, points=lying - low[flat.owner])
+
+
+def _best_angles(points: NDArray[np.float64], first: NDArray[np.int64]) -> NDArray[np.float64]:
     best = np.full(len(first), np.inf)
     angle = np.zeros(len(first))
+    upright = np.zeros(len(first), bool)
     for candidate in _ANGLES:
-        low, high = _box(_rotated(points, np.full(len(points), candidate)), first)
+        low, high = _box(_rotated(points, candidate), first)
         side = high - low
         cost = side[:, 0] * side[:, 1] + 1e-9 * side.sum(axis=1) ** 2
         better = cost < best * (1 - 1e-6)
         best[better], angle[better] = cost[better], candidate
-    lying = _rotated(points, angle[owner])
-    low, high = _box(lying, first)
-    side = high - low
-    angle += np.where(side[:, 1] > side[:, 0], np.pi / 2, 0)
-    lying = _rotated(points, angle[owner])
-    low, _ = _box(lying, first)
-    shifted: NDArray[np.float64] = lying - low[owner]
-    return shifted
+        upright[better] = (side[:, 1] > side[:, 0])[better]
+    return angle + np.where(upright, np.pi / 2, 0)
 
 
-def _rotated(points: NDArray[np.float64], angle: NDArray[np.float64]) -> NDArray[np.float64]:
+def outline(flat: Flat) -> NDArray[np.int64]:
+    """Edges with a face on one side only (edge, 2), as indices into the points."""
+    start, stop = flat.faces.ravel(), flat.faces[:, [1, 2, 0]].ravel()
+    low, high = np.minimum(start, stop), np.maximum(start, stop)
+    key, count = np.unique(low * len(flat.points) + high, return_counts=True)
+    key = key[count == 1]
+    return np.stack([key // len(flat.points), key % len(flat.points)], axis=1)
+
+
+def _starts(owner: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.flatnonzero(np.r_[True, owner[1:] != owner[:-1]])
+
+
+def _rotated(
+    points: NDArray[np.float64], angle: NDArray[np.float64] | np.float64
+) -> NDArray[np.float64]:
     c, s = np.cos(angle), np.sin(angle)
     x, y = points.T
     return np.stack([c * x - s * y, s * x + c * y], axis=1)
@@ -301,7 +365,8 @@ def _box(
 def _open_lone_faces(flat: Flat, texel: float) -> Flat:
     """Give single faces without area a triangle of one texel, so that nothing is inverted."""
     alone = np.bincount(flat.chart, minlength=flat.count)[flat.chart] == 1
-    thin = alone & (_double_areas(flat.points, flat.faces) <= 1e-4 * texel**2)
+    thin = alone.copy()
+    thin[alone] = _double_areas(flat.points, flat.faces[alone]) <= 1e-4 * texel**2
     if not thin.any():
         return flat
     # A face that names a vertex twice has fewer points than corners: give it new ones.
@@ -327,8 +392,7 @@ def lay_out(flat: Flat, scale: float) -> tuple[NDArray[np.float64], tuple[int, i
     Returns:
         Corners (f, 3, 2) [px] and the canvas height and width.
     """
-    first = np.flatnonzero(np.r_[True, flat.owner[1:] != flat.owner[:-1]])
-    low, high = _box(flat.points * scale, first)
+    low, high = _box(flat.points * scale, _starts(flat.owner))
     sides = np.ceil(high - low).astype(np.int64) + 2
     width = int(max(sides[:, 0].max(), np.ceil(np.sqrt(sides.prod(axis=1).sum()))))
     order = np.argsort(-sides[:, 1], kind="stable")
@@ -355,9 +419,10 @@ def hidden_faces(
     Returns:
         (f,), true for the face further from the eye.
     """
-    rank = np.empty(len(flat.depth), np.int32)
-    rank[np.argsort(flat.depth, kind="stable")] = np.arange(len(rank), dtype=np.int32)
+    depth = torch.from_numpy(flat.depth).to(device)
+    rank = torch.empty(len(depth), dtype=torch.int32, device=device)
+    rank[depth.argsort(stable=True)] = torch.arange(len(depth), dtype=torch.int32, device=device)
     places = torch.from_numpy(np.ascontiguousarray(corners, np.float64)).to(device)
-    hidden = hidden_triangles(places, torch.from_numpy(rank).to(device), size)
+    hidden = hidden_triangles(places, rank, size)
     found: NDArray[np.bool_] = hidden.cpu().numpy()
     return found

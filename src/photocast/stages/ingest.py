@@ -3,7 +3,7 @@
 """Find out what a folder of photos is, and decode its photos when they are needed."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -120,6 +120,7 @@ def decode_photos(
     max_size: int | None = None,
     progress: Progress = silent,
     context: Sequence[Photo] = (),
+    before_kernels: Callable[[], object] = tuple,
 ) -> tuple[Photo, ...]:
     """Decode photos, on all cores, with at most a few full-size ones in memory.
 
@@ -130,6 +131,8 @@ def decode_photos(
         progress: Told about each photo.
         context: Other photos of the capture, decoded, which help to find masks on a plain
             background.
+        before_kernels: Called before the first kernel, if there is one: photos may be decoded
+            while something else loads kernels, but not work with any.
 
     Returns:
         Undistorted photos with exact cameras, in the order of ``views``.
@@ -142,7 +145,7 @@ def decode_photos(
         coverage = [float(p.mask.mean()) / 255 for p in photos if p.mask is not None]
         check_masks([photo.name for photo in photos], np.array(coverage))
     if mask_source == "background":
-        return _with_settled_masks(photos, context)
+        return _with_settled_masks(photos, context, before_kernels)
     return tuple(photos)
 
 
@@ -174,28 +177,33 @@ def _decoders(views: Sequence[View]) -> int:
     return max(min(cpu_threads(), _PIXELS_IN_WORK // max(sizes, default=1)), 2)
 
 
-def _with_settled_masks(photos: Sequence[Photo], context: Sequence[Photo]) -> tuple[Photo, ...]:
+def _with_settled_masks(
+    photos: Sequence[Photo], context: Sequence[Photo], before_kernels: Callable[[], object]
+) -> tuple[Photo, ...]:
     """Let all photos vote on the doubtful pixels of the first ones."""
     voters = (*photos, *context)
     if len(voters) < MIN_VOTERS:
         return tuple(photos)
-    try:
-        box = object_box(voters, margin=0.1)  # shadows may have cut a part from many masks
-    except CameraError:  # cameras and masks disagree: no common space to vote in
-        return tuple(photos)
     with ThreadPoolExecutor(cpu_threads(), thread_name_prefix="photocast-labels") as pool:
-        labels = list(pool.map(_labels, voters))
-    masks = settle(labels[: len(photos)], labels, box)
-    return tuple(
-        replace(photo, mask=settled_coverage(photo.mask, label.labels, mask))
-        for photo, label, mask in zip(photos, labels, masks, strict=False)
-        if photo.mask is not None
-    )
+        labelling = pool.map(_labels, voters)
+        try:
+            box = object_box(voters, margin=0.1)  # shadows may have cut a part from many masks
+        except CameraError:  # cameras and masks disagree: no common space to vote in
+            return tuple(photos)
+        labels = list(labelling)
+        before_kernels()
+        masks = settle(labels[: len(photos)], labels, box)
+        return tuple(pool.map(_settled, photos, labels, masks))
 
 
 def _labels(photo: Photo) -> Labels:
     assert photo.mask is not None
     return Labels(photo.camera, background_labels(photo.rgb, photo.mask))
+
+
+def _settled(photo: Photo, labels: Labels, mask: NDArray[np.bool_]) -> Photo:
+    assert photo.mask is not None
+    return replace(photo, mask=settled_coverage(photo.mask, labels.labels, mask))
 
 
 def _decode(view: View, mask_source: MaskSource, max_size: int | None) -> Photo:

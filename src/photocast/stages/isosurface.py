@@ -61,14 +61,24 @@ def _large_parts(
     """Keep outer surfaces of a relevant size; drop specks, and bubbles inside the solid."""
     parts = face_parts(faces, len(vertices))
     areas = np.bincount(parts, weights=face_areas(vertices, faces))
-    a, b, c = (vertices[faces[:, i]].astype(np.float64) for i in range(3))
-    volumes = np.bincount(parts, weights=np.einsum("ij,ij->i", a, np.cross(b, c)) / 6)
+    volumes = np.bincount(parts, weights=_volumes(vertices, faces))
     count = max(len(areas), len(volumes))
     areas = np.pad(areas, (0, count - len(areas)))
     keep = (areas >= min_part * areas.max()) & (volumes > 0)
     kept = faces[keep[parts]]
-    used, index = np.unique(kept, return_inverse=True)
-    return vertices[used], index.reshape(-1, 3).astype(np.int32)
+    used = np.zeros(len(vertices), bool)
+    used[kept] = True
+    return vertices[used], (np.cumsum(used, dtype=np.int32) - 1)[kept].astype(np.int32)
+
+
+def _volumes(vertices: NDArray[np.float32], faces: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Signed volume between each face and the origin, (f,)."""
+    (ax, ay, az), (bx, by, bz), (cx, cy, cz) = (
+        vertices.T.astype(np.float64)[:, faces[:, i]] for i in range(3)
+    )
+    x, y, z = by * cz - bz * cy, bz * cx - bx * cz, bx * cy - by * cx
+    volumes: NDArray[np.float64] = (ax * x + ay * y + az * z) / 6
+    return volumes
 
 
 def _simplified(

@@ -146,8 +146,10 @@ def _border(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
 def _distance(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """How far each pixel is from the background colour, of 255."""
     median = np.median(_border(rgb), axis=0).astype(np.float32)
-    smooth = cv2.GaussianBlur(rgb, (0, 0), 0.8).astype(np.float32)
-    return np.asarray(np.abs(smooth - median).max(axis=2), dtype=np.float32)
+    far = np.zeros(rgb.shape[:2], np.float32)
+    for smooth, usual in zip(cv2.split(cv2.GaussianBlur(rgb, (0, 0), 0.8)), median, strict=True):
+        np.maximum(far, np.abs(smooth - usual), out=far)
+    return far
 
 
 def _rim(distance: NDArray[np.float32]) -> NDArray[np.float32]:

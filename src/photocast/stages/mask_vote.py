@@ -14,9 +14,11 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from photocast.data import Camera
+from photocast.ops.vote import Witnesses, vote
 from photocast.threads import cpu_threads
 
 __all__ = ["BACKGROUND", "OBJECT", "UNKNOWN", "Labels", "settle"]
@@ -29,7 +31,7 @@ _LEVELS = 3  # 64 cells, then two halvings: 256 along the longest side
 _FIRST = 64
 _ALLOWED = 1  # views that may contradict
 _SUPPORT = 0.75  # of the views that see a point must be sure of it
-_MOST_THREADS = 4  # more only wait for the interpreter: each vote is many short calls
+_MOST_THREADS = 8  # more only wait for the interpreter: each outline is many short calls
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -61,12 +63,9 @@ def settle(
         mask = (photo.labels == OBJECT) | ((photo.labels == UNKNOWN) & outline)
         return np.asarray(mask, dtype=np.bool_)
 
-    with ThreadPoolExecutor(_threads(), thread_name_prefix="photocast-vote") as pool:
+    threads = min(cpu_threads(), _MOST_THREADS)
+    with ThreadPoolExecutor(threads, thread_name_prefix="photocast-vote") as pool:
         return list(pool.map(decide, wanted))
-
-
-def _threads() -> int:
-    return min(cpu_threads(), _MOST_THREADS)
 
 
 def _carve(witnesses: Sequence[Labels], box: Array) -> list[tuple[Array, float]]:
@@ -112,45 +111,33 @@ def _is_inner(index: NDArray[np.int64]) -> NDArray[np.bool_]:
 def _belongs(
     witnesses: Sequence[Labels], centres: Array, cell: float, *, strict: bool
 ) -> NDArray[np.bool_]:
-    threads = _threads()
-    with ThreadPoolExecutor(threads, thread_name_prefix="photocast-vote") as pool:
-        if not strict:  # a coarse cell belongs if any part of it may
-            middle = centres.mean(axis=0) if len(centres) else np.zeros(3)
-            witnesses = list(pool.map(lambda w: _widened(w, middle, cell), witnesses))
-        parts = pool.map(lambda part: _vote(witnesses, part), np.array_split(centres, 4 * threads))
-        return np.concatenate(list(parts))
+    labels = [witness.labels for witness in witnesses]
+    if not strict:  # a coarse cell belongs if any part of it may
+        middle = centres.mean(axis=0) if len(centres) else np.zeros(3)
+        with ThreadPoolExecutor(cpu_threads(), thread_name_prefix="photocast-vote") as pool:
+            labels = list(pool.map(lambda w: _widened(w, middle, cell), witnesses))
+    asked = _asked([witness.camera for witness in witnesses], labels)
+    return vote(torch.from_numpy(centres), asked, _ALLOWED, _SUPPORT).numpy()
 
 
-def _widened(witness: Labels, middle: Array, cell: float) -> Labels:
+def _widened(witness: Labels, middle: Array, cell: float) -> NDArray[np.uint8]:
     """Labels that reach half a cell's diagonal further, as seen where the object is."""
     depth = abs(float(witness.camera.project(middle[None])[1][0]))
     reach = 0.87 * cell * witness.camera.fx / max(depth, 1e-12)
     side = 2 * int(np.clip(np.ceil(reach), 0, 40)) + 1
     wide = cv2.dilate(witness.labels, np.ones((side, side), np.uint8))
-    return Labels(witness.camera, np.asarray(wide, dtype=np.uint8))
+    return np.asarray(wide, dtype=np.uint8)
 
 
-def _vote(witnesses: Sequence[Labels], centres: Array) -> NDArray[np.bool_]:
-    against = np.zeros(len(centres), np.int32)
-    sure = np.zeros(len(centres), np.int32)
-    seen = np.zeros(len(centres), np.int32)
-    alive = np.arange(len(centres))
-    for witness in witnesses:
-        pixels, depth = witness.camera.project(centres[alive])
-        height, width = witness.labels.shape
-        x, y = np.floor(pixels).astype(np.int64).T
-        visible = (depth > 0) & (x >= 0) & (y >= 0) & (x < width) & (y < height)
-        label = np.full(len(alive), UNKNOWN, np.uint8)
-        label[visible] = witness.labels[y[visible], x[visible]]
-        seen[alive] += visible
-        against[alive] += label == BACKGROUND
-        sure[alive] += label == OBJECT
-        alive = alive[against[alive] <= _ALLOWED]
-        if not len(alive):
-            break
-    belongs = np.zeros(len(centres), np.bool_)
-    belongs[alive] = sure[alive] >= np.maximum(2, _SUPPORT * seen[alive])
-    return belongs
+def _asked(cameras: Sequence[Camera], labels: Sequence[NDArray[np.uint8]]) -> Witnesses:
+    matrices = [camera.intrinsics @ camera.camera_from_world[:3] for camera in cameras]
+    lengths = np.array([label.size for label in labels])
+    return Witnesses(
+        torch.from_numpy(np.stack(matrices)),
+        torch.tensor([label.shape[::-1] for label in labels], dtype=torch.int32),
+        torch.from_numpy((np.cumsum(lengths) - lengths).astype(np.int32)),
+        torch.from_numpy(np.concatenate([label.ravel() for label in labels])),
+    )
 
 
 def _outline(camera: Camera, solid: Sequence[tuple[Array, float]]) -> NDArray[np.bool_]:

@@ -7,7 +7,6 @@ upper sides; small ones fill rows on top. Source of the idea: Lévy, Petitjean, 
 squares conformal maps for automatic texture atlas generation, SIGGRAPH 2002, section 4.2.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +17,7 @@ from torch import Tensor
 from photocast.errors import MeshError
 from photocast.geometry.covered_texels import ranges
 from photocast.ops.falling import FallingShapes, fall
-from photocast.stages.flatten import Flat
+from photocast.stages.flatten import Flat, outline
 
 __all__ = ["Packing", "pack"]
 
@@ -39,7 +38,7 @@ class Packing:
 
 
 _Sides = tuple[NDArray[np.int64], NDArray[np.int64]]
-"""Lowest and highest row of a chart in each texel column; highest -1 where it has nothing."""
+"""Lowest and highest row of charts in each texel column; highest -1 where they have nothing."""
 
 
 def pack(flat: Flat, size: int, padding: int, *, most: float | None = None) -> Packing:
@@ -54,13 +53,13 @@ def pack(flat: Flat, size: int, padding: int, *, most: float | None = None) -> P
     Raises:
         MeshError: There are more charts than the map has room for.
     """
-    area, outline = _area(flat), _outline(flat)
+    area, edges = _area(flat), outline(flat)
     scale = size * np.sqrt(_HOPE / area) if area > 0 else 1.0
     scale = min(scale, most) if most is not None else scale
     best: Packing | None = None
     failed = np.inf
     for attempt in range(_LAST_TRY):
-        packed, filled = _try(flat, outline, scale, size, padding)
+        packed, filled = _try(flat, edges, scale, size, padding)
         guess = scale * np.sqrt(size / max(filled, 1.0)) * 0.995
         if packed is None:
             failed = min(failed, scale)
@@ -71,7 +70,9 @@ def pack(flat: Flat, size: int, padding: int, *, most: float | None = None) -> P
             if attempt >= _TRIES or failed / best.scale < 1.015 or best.scale == most:
                 return best
             if not best.scale * 1.003 < guess < failed:
-                guess = (best.scale + failed) / 2 if failed < np.inf else best.scale * 1.05
+                # Nearly full: much more will not fit.
+                step = 1.02 if failed < np.inf else 1.05
+                guess = min(best.scale * step, (best.scale + failed) / 2)
         scale = guess if most is None else min(guess, most)
     if best is None:
         raise MeshError(
@@ -89,7 +90,7 @@ def _area(flat: Flat) -> float:
 
 
 def _try(
-    flat: Flat, outline: NDArray[np.int64], scale: float, size: int, padding: int
+    flat: Flat, edges: NDArray[np.int64], scale: float, size: int, padding: int
 ) -> tuple[Packing | None, float]:
     """Pack at one scale; also say how many rows that takes."""
     points = flat.points * scale
@@ -103,8 +104,7 @@ def _try(
     horizon = np.zeros(room + 2 * padding, np.int32)
     at = np.zeros((len(sides), 2), np.int64)
     turns = np.zeros(len(sides), np.int64)
-    profiles = _profiles(flat, outline, points, sides, falling)
-    shapes = _shapes([_turned(profiles[int(c)], int(sides[c, 1])) for c in falling])
+    shapes = _shapes(_profiles(flat, edges, points, sides, falling), sides[falling])
     places = fall(shapes, torch.from_numpy(horizon), padding).numpy()
     at[falling], turns[falling] = places[:, :2], places[:, 2]
     rows = _rows(sides, falling, at, int(horizon[padding : -padding or None].max()), room, padding)
@@ -122,29 +122,31 @@ def _falling(sides: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _profiles(
     flat: Flat,
-    outline: NDArray[np.int64],
+    edges: NDArray[np.int64],
     points: NDArray[np.float64],
     sides: NDArray[np.int64],
     charts: NDArray[np.int64],
-) -> dict[int, tuple[NDArray[np.int64], ...]]:
-    """Lowest and highest texel per column and per row of each chart, touched in any part."""
-    wanted = np.zeros(len(sides), bool)
-    wanted[charts] = True
-    edges = outline[wanted[flat.owner[outline[:, 0]]]]
-    ends, chart = points[edges], flat.owner[edges[:, 0]]
-    found: dict[int, tuple[NDArray[np.int64], ...]] = {int(c): () for c in charts}
+) -> _Sides:
+    """Lowest and highest texel that each chart touches in any part, -1 if none.
+
+    Per column of one chart after another, then per row of one after another.
+    """
+    number = np.full(len(sides), -1)
+    number[charts] = np.arange(len(charts))
+    chart = number[flat.owner[edges[:, 0]]]
+    ends, chart = points[edges[chart >= 0]], chart[chart >= 0]
+    lows, highs = [], []
     for axis in (0, 1):
-        offset = np.cumsum(sides[:, axis]) - sides[:, axis]
-        total = int(sides[:, axis].sum())
-        low = np.full(total, np.iinfo(np.int64).max)
-        high = np.full(total, -1, np.int64)
-        slot, bottom, top = _column_spans(ends, axis, offset[chart], sides[chart, axis])
+        length = sides[charts, axis]
+        low = np.full(int(length.sum()), np.iinfo(np.int64).max)
+        high = np.full(len(low), -1, np.int64)
+        offset = np.cumsum(length) - length
+        slot, bottom, top = _column_spans(ends, axis, offset[chart], length[chart])
         np.minimum.at(low, slot, bottom)
         np.maximum.at(high, slot, top)
-        for c in charts:
-            part = slice(offset[c], offset[c] + sides[c, axis])
-            found[int(c)] += (low[part], high[part])
-    return found
+        lows.append(low)
+        highs.append(high)
+    return np.concatenate(lows), np.concatenate(highs)
 
 
 def _column_spans(
@@ -171,48 +173,37 @@ def _column_spans(
     return offset[edge] + column, low, np.maximum(high, low + 1)
 
 
-def _outline(flat: Flat) -> NDArray[np.int64]:
-    """Edges with a face on one side only (edge, 2), as indices into the points."""
-    start, stop = flat.faces.ravel(), np.roll(flat.faces, -1, axis=1).ravel()
-    low, high = np.minimum(start, stop), np.maximum(start, stop)
-    key, count = np.unique(low * len(flat.points) + high, return_counts=True)
-    key = key[count == 1]
-    return np.stack([key // len(flat.points), key % len(flat.points)], axis=1)
-
-
-def _turned(profile: tuple[NDArray[np.int64], ...], height: int) -> list[_Sides]:
-    """The four quarter turns of a chart."""
-    low_x, high_x, low_y, high_y = profile
-    width = len(low_x)
-    no_x, no_y = high_x < 0, high_y < 0
-    return [
-        (low_x, high_x),
-        (low_y[::-1], high_y[::-1]),
-        (np.where(no_x, 0, height - high_x)[::-1], np.where(no_x, -1, height - low_x)[::-1]),
-        (np.where(no_y, 0, width - high_y), np.where(no_y, -1, width - low_y)),
-    ]
-
-
-def _shapes(charts: list[list[_Sides]]) -> FallingShapes:
-    sides = [turn for turns in charts for turn in turns]
+def _shapes(profiles: _Sides, sides: NDArray[np.int64]) -> FallingShapes:
+    """The four quarter turns of each chart."""
+    length, across = sides[:, [0, 1, 0, 1]].ravel(), sides[:, [1, 0, 1, 0]].ravel()
+    offset = np.cumsum(sides.T.ravel()) - sides.T.ravel()
+    start = offset.reshape(2, -1).T[:, [0, 1, 0, 1]].ravel()
+    turn, column = ranges(length)
+    quarter = turn % 4
+    backward = (quarter == 1) | (quarter == 2)
+    source = start[turn] + np.where(backward, length[turn] - 1 - column, column)
+    low, high = profiles[0][source], profiles[1][source]
+    filled = np.flatnonzero(high >= 0)
     # A column that no triangle touches can only lie at a rounded edge; it takes no room.
-    filled = [np.flatnonzero(high >= 0)[[0, -1]] for _, high in sides]
-    parts = [slice(a, b + 1) for a, b in filled]
-    lows = [low[part] for (low, _), part in zip(sides, parts, strict=True)]
-    highs = [high[part] for (_, high), part in zip(sides, parts, strict=True)]
-    none = np.zeros(0, np.int64)
-    middle = [(low.mean(), high.mean()) for low, high in zip(lows, highs, strict=True)]
+    turn, low, high, over = turn[filled], low[filled], high[filled], quarter[filled] >= 2
+    low, high = (
+        np.where(over, across[turn] - high, low),
+        np.where(over, across[turn] - low, high),
+    )
+    first = np.flatnonzero(np.r_[True, turn[1:] != turn[:-1]][: len(turn)])
+    count = np.diff(np.r_[first, len(turn)])
+    middle = np.stack([np.bincount(turn, side, len(length)) for side in (low, high)], axis=1)
     return FallingShapes(
-        low=_integers(np.concatenate([none, *lows])),
-        high=_integers(np.concatenate([none, *highs])),
-        first=_integers(np.cumsum([0, *map(len, lows)])),
-        lead=_integers([part.start for part in parts]),
-        width=_integers([len(low) for low, _ in sides]),
-        middle=torch.tensor(middle, dtype=torch.float64).reshape(-1, 2),
+        low=_integers(low),
+        high=_integers(high),
+        first=_integers(np.r_[first, len(turn)]),
+        lead=_integers(column[filled][first]),
+        width=_integers(length),
+        middle=torch.tensor((middle / count[:, None]).tolist(), dtype=torch.float64).reshape(-1, 2),
     )
 
 
-def _integers(numbers: Sequence[int] | NDArray[np.int64]) -> Tensor:
+def _integers(numbers: NDArray[np.int64]) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(numbers, np.int32))
 
 

@@ -70,12 +70,12 @@ def unwrap(
     if config.atlas == "xatlas":
         flat = _by_xatlas(whole, texel, progress, device, notes)
     if flat is None:
-        chart = chart_labels(faces, (config.min_chart * texel) ** 2)
+        chart = chart_labels(faces, (config.min_chart * texel) ** 2, device=device)
         progress("unwrap", 1, 3)
         flat = flatten(*whole, chart, texel, device=device)
 
-    def mend(flat: Flat, bad: NDArray[np.bool_], alone: bool) -> Flat:
-        return flatten_again(flat, bad, whole, texel, alone=alone, device=device)
+    def mend(flat: Flat, bad: NDArray[np.bool_], alone: bool, scale: float) -> Flat:
+        return flatten_again(flat, bad, whole, texel, alone=alone, scale=scale, device=device)
 
     progress("unwrap", 2, 3)
     flat, packing = _packed(flat, mend, config, device)
@@ -112,7 +112,7 @@ def _unit_vertices(mesh: Mesh) -> NDArray[np.float64]:
 
 def _packed(
     flat: Flat,
-    mend: Callable[[Flat, NDArray[np.bool_], bool], Flat],
+    mend: Callable[[Flat, NDArray[np.bool_], bool, float], Flat],
     config: UnwrapConfig,
     device: torch.device,
 ) -> tuple[Flat, Packing]:
@@ -123,7 +123,7 @@ def _packed(
         bad = _collisions(flat, packing, config.size, device)
         if not bad.any():
             break
-        flat = mend(flat, bad, attempt > 1)
+        flat = mend(flat, bad, attempt > 1, packing.scale)
         most = packing.scale
     return flat, packing
 

@@ -119,8 +119,8 @@ def _flat(
     owner, place = unique // len(uvs), unique % len(uvs)
     points = uvs[place] * scale[old[owner]][:, None]
     points[:, 0] *= sign[old[owner]]
-    flat = Flat(chart, turned(points, owner), index.reshape(-1, 3), owner, np.zeros(len(chart)))
-    return flat, odd
+    flat = Flat(chart, points, index.reshape(-1, 3), owner, np.zeros(len(chart)))
+    return turned(flat), odd
 
 
 def _charts(corners: NDArray[np.int64], count: int) -> NDArray[np.int64]:
