@@ -24,6 +24,8 @@ KERNELS = (
     "texels",
     "occlusion",
     "shade",
+    "seen",
+    "photo_loss",
 )
 """Kernel files that every reconstruction uses."""
 
