@@ -17,6 +17,7 @@ from photocast.engines.base import WITHOUT_CAMERAS, load_engine
 from photocast.engines.choose import choose_engine
 from photocast.errors import ConfigError, UserError
 from photocast.formats.meshes import require_mesh_file
+from photocast.kept_memory import keep_freed_memory
 from photocast.ops.warm_up import warm_up
 from photocast.progress import Progress, silent
 from photocast.stages.check_page import issue_pictures, shape_pictures
@@ -78,6 +79,8 @@ def reconstruct(
             "case. Leave --compensate out."
         )
     device = _device(config.device)
+    if device.type == "cpu":
+        keep_freed_memory()
     notes: tuple[str, ...] = ()
     if config.engine == "auto":
         engine_name, reason = choose_engine(folder)

@@ -3,6 +3,7 @@
 """Carving against its twin and against shapes whose hull is known."""
 
 import numpy as np
+import pytest
 import torch
 
 from photocast.data import Camera, Photo
@@ -55,6 +56,16 @@ def test_carving_matches_the_twin():
         fast = carve(views, frame.size, outliers=outliers, min_views=2)
         slow = carve_twin(views, frame.size, outliers=outliers, min_views=2)
         torch.testing.assert_close(fast, slow, rtol=1e-4, atol=2e-3)
+
+
+@pytest.mark.parametrize("outliers", [0, 2])
+def test_only_distances_beyond_what_is_enough_are_cut_short(outliers):
+    frame = GridFrame.around(BOX, 20)
+    views = _silhouettes([sphere_photo(d) for d in DIRECTIONS], frame, CPU)
+    exact = carve(views, frame.size, outliers=outliers)
+    short = carve(views, frame.size, outliers=outliers, enough=3.0)
+    assert torch.equal(short.clamp(max=3.0), exact.clamp(max=3.0))
+    assert (short < exact).any()
 
 
 def test_the_hull_of_a_sphere_is_nearly_the_sphere():

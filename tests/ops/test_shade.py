@@ -1,5 +1,6 @@
 # SPDX-FileCopyrightText: Photocast contributors
 # SPDX-License-Identifier: Apache-2.0
+import dataclasses
 import math
 
 import pytest
@@ -7,6 +8,7 @@ import torch
 from torch.testing import assert_close
 
 from photocast.geometry.environment import COSINE_WEIGHTS, VISIBILITY_WEIGHTS
+from photocast.ops.rasterize import Raster
 from photocast.ops.shade import (
     Incident,
     Layout,
@@ -14,6 +16,7 @@ from photocast.ops.shade import (
     Points,
     filter_lobes,
     footprint,
+    seen_points,
     shade,
 )
 from photocast.ops.shade_twin import shade_twin
@@ -173,3 +176,29 @@ def test_a_texture_without_four_channels_is_refused():
     leaves[3] = leaves[3][:, :3].detach()
     with pytest.raises(ValueError, match="3 channels; 4 are needed"):
         run(shade, leaves, fixed)
+
+
+def test_pixels_know_their_footprint_and_the_way_to_their_camera(device):
+    random = torch.Generator().manual_seed(7)
+    (views, height, width), faces = (2, 5, 6), torch.tensor([[0, 1, 2], [3, 1, 0]])
+    layout = Layout(
+        faces.int(), faces.flip(1).int(), torch.rand(4, 2, generator=random), torch.zeros(4, 4)
+    )
+    vertices, centers = torch.randn(4, 3, generator=random), torch.randn(2, 3, generator=random) * 4
+    face = torch.randint(-1, 2, (views, height, width), generator=random, dtype=torch.int32)
+    bary = torch.rand(views, height, width, 2, generator=random) / 2
+    slopes = torch.rand(views, height, width, 4, generator=random) - 0.5
+    raster = Raster(bary, torch.zeros(views, height, width), face, slopes)
+    third = 1 - bary.sum(-1, keepdim=True)
+    corners = vertices[faces[face.clamp(min=0).long()]]
+    place = (corners * torch.cat([bary, third], -1)[..., None]).sum(-2)
+    way = torch.nn.functional.normalize(centers[:, None, None] - place, dim=-1).view(-1, 3)
+    level = footprint(slopes.view(-1, 4), face.flatten(), layout)
+    there = Raster(*(part.to(device) for part in (bary, raster.depth, face, slopes)))
+    moved = Layout(*(getattr(layout, f.name).to(device) for f in dataclasses.fields(Layout)))
+    seen = seen_points(there, vertices.to(device), centers.to(device), moved)
+    hit = face.flatten() >= 0
+    assert_close(seen.view.cpu()[hit], way[hit], rtol=1e-5, atol=1e-6)
+    assert_close(seen.level.cpu()[hit], level[hit], rtol=1e-4, atol=1e-4)
+    assert not seen.view.cpu()[~hit].any()
+    assert not seen.level.cpu()[~hit].any()

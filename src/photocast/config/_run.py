@@ -163,12 +163,12 @@ def _lighter(config: OptimizeConfig) -> OptimizeConfig:
             config.volume,
             resolution=192,
             pixels_per_voxel=1.3,
-            steps=(260, 340),
+            steps=(220, 300),
             carve=replace(config.volume.carve, steps=200),
         ),
         mesh=replace(config.mesh, face_count=80_000),
         refine=replace(config.refine, epochs=4, supersample=1),
         appearance=replace(
-            config.appearance, epochs=(1.5, 1.5, 3.0), min_steps=30, samples_per_step=65_536
+            config.appearance, epochs=(1.5, 1.5, 2.0), min_steps=30, samples_per_step=65_536
         ),
     )

@@ -41,12 +41,14 @@ def carve(
     first: int,
     rank: int,
     min_views: int,
+    enough: float,
     distance: wp.array(dtype=wp.float32),
 ):
     """Signed distance [voxel] of each grid vertex, positive outside.
 
     The hull is where every view's cone agrees, so its distance is the largest over the views; with
-    ``rank`` r the r-th largest counts, which lets r views be wrong.
+    ``rank`` r the r-th largest counts, which lets r views be wrong. Views that come after a vertex
+    is known to lie farther out than ``enough`` are not asked.
     """
     i = first + wp.tid()
     z = i % nz
@@ -74,6 +76,8 @@ def carve(
                     top = wp.vec4(top[0], top[1], d, top[2])
                 elif d > top[3]:
                     top[3] = d
+                if top[wp.min(rank, 3)] > enough and seen >= min_views:
+                    break
     s = float(1.0e6)
     if seen >= min_views:
         s = top[wp.min(rank, 3)]

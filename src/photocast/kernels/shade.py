@@ -15,15 +15,19 @@ model for real-time image-based lighting, 2019 (the last factor).
 import warp as wp
 
 from photocast.kernels.shade_lookup import (
+    LobeLevel,
     Lobes,
     Material,
-    grad_of_map,
+    Patch,
+    give_patch,
     lobe_level,
     lookup,
-    lookup_map,
     lookup_slope,
+    map_slope,
+    patch_at,
+    patched,
     scatter,
-    scatter_map,
+    shares_of,
     table_at,
 )
 
@@ -97,6 +101,11 @@ class Point:
     at1: wp.vec3
     at2: wp.vec3
     diffuse: wp.vec3
+    lobe: LobeLevel
+    patch0: Patch  # of the two filtered environments around the roughness
+    patch1: Patch
+    lobe0: wp.vec3  # what they hold there
+    lobe1: wp.vec3
     seen: wp.vec3  # lobe, unoccluded
     share: wp.float32  # of the lobe that is not occluded
     table: wp.vec2  # A, B
@@ -168,7 +177,13 @@ def point_at(
     at.at2 = gathered(surface.light, at.corners[2], p)
     e = at.at0 * at.weights[0] + at.at1 * at.weights[1] + at.at2 * at.weights[2]
     at.diffuse = wp.max(e, wp.vec3(0.0))
-    at.seen = lookup_map(lobes, at.mirror, lobe_level(lobes, at.gloss[0]))
+    at.lobe = lobe_level(lobes, at.gloss[0])
+    shares = shares_of(at.mirror)
+    at.patch0 = patch_at(lobes, at.lobe.low, shares)
+    at.patch1 = patch_at(lobes, at.lobe.low + 1, shares)
+    at.lobe0 = patched(lobes.texels, at.patch0)
+    at.lobe1 = patched(lobes.texels, at.patch1)
+    at.seen = at.lobe0 * (1.0 - at.lobe.share) + at.lobe1 * at.lobe.share
     at.share = openness(surface, at.corners, at.weights, at.mirror)
     at.table = table_at(lobes.table, at.gloss[0], wp.max(at.cosine, LEAST_COSINE))
     return at
@@ -264,8 +279,9 @@ def shade_adjoint_kernel(
             g_light[c] = 0.0
     g_lobe = wp.cw_mul(g, specular) * at.share
     g_normal = pull_on_normal(at.normal, surface.light, at.corners, at.weights, g_light)
-    lobe = lobe_level(lobes, rough)
-    g_mirror = grad_of_map(lobes, at.mirror, lobe, g_lobe)
+    lobe = at.lobe
+    g_mirror = map_slope(lobes, lobe.low, at.patch0, at.mirror, g_lobe * (1.0 - lobe.share))
+    g_mirror += map_slope(lobes, lobe.low + 1, at.patch1, at.mirror, g_lobe * lobe.share)
     v = samples.view[i]
     g_normal += v * (2.0 * wp.dot(g_mirror, at.normal)) + g_mirror * (2.0 * at.cosine)
 
@@ -293,9 +309,7 @@ def shade_adjoint_kernel(
         ) * steps
         g_rough = g_a * rise[0] + g_b * rise[1]
         if lobe.slope > 0.0:
-            one = lookup_map(lobes, at.mirror, lobe_level(lobes, lobes.roughness[lobe.low]))
-            two = lookup_map(lobes, at.mirror, lobe_level(lobes, lobes.roughness[lobe.low + 1]))
-            g_rough += wp.dot(g_lobe, two - one) * lobe.slope
+            g_rough += wp.dot(g_lobe, at.lobe1 - at.lobe0) * lobe.slope
         g_x = wp.dot(g_normal, at.tangent) - wp.dot(g_normal, at.smooth) * at.gloss[2] / at.upright
         g_y = (
             wp.dot(g_normal, at.bitangent) - wp.dot(g_normal, at.smooth) * at.gloss[3] / at.upright
@@ -325,4 +339,5 @@ def shade_adjoint_kernel(
                 wp.atomic_add(
                     grads.light, at.corners[j], k, g_light * (p[k] * at.weights[j] * times)
                 )
-        scatter_map(grads.lobes, lobes, at.mirror, lobe, g_lobe * times)
+        give_patch(grads.lobes, at.patch0, g_lobe * ((1.0 - lobe.share) * times))
+        give_patch(grads.lobes, at.patch1, g_lobe * (lobe.share * times))

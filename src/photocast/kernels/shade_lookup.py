@@ -169,13 +169,20 @@ class Patch:
 
 
 @wp.func
-def patch_at(lobes: Lobes, map: wp.int32, d: wp.vec3) -> Patch:
+def shares_of(d: wp.vec3) -> wp.vec2:
+    """Where a direction lies on every environment: share of the width, share of the height."""
+    x = wp.atan2(d[1], d[0]) / (2.0 * wp.pi)
+    return wp.vec2(x, wp.acos(wp.clamp(d[2], -1.0, 1.0)) / wp.pi)
+
+
+@wp.func
+def patch_at(lobes: Lobes, map: wp.int32, spot_of: wp.vec2) -> Patch:
     spot = lobes.maps[map]
     height = spot[1]
     width = spot[2]
-    y = wp.acos(wp.clamp(d[2], -1.0, 1.0)) / wp.pi * wp.float32(height) - 0.5
+    y = spot_of[1] * wp.float32(height) - 0.5
     y = wp.clamp(y, 0.0, wp.float32(height - 1))
-    x = wp.atan2(d[1], d[0]) / (2.0 * wp.pi) * wp.float32(width) - 0.5
+    x = spot_of[0] * wp.float32(width) - 0.5
     if x < 0.0:
         x += wp.float32(width)
     row = wp.min(wp.int32(y), height - 2)
@@ -199,13 +206,6 @@ def patched(texels: wp.array[wp.vec3], at: Patch) -> wp.vec3:
 
 
 @wp.func
-def lookup_map(lobes: Lobes, d: wp.vec3, level: LobeLevel) -> wp.vec3:
-    one = patched(lobes.texels, patch_at(lobes, level.low, d))
-    two = patched(lobes.texels, patch_at(lobes, level.low + 1, d))
-    return one * (1.0 - level.share) + two * level.share
-
-
-@wp.func
 def give_patch(grad: wp.array[wp.vec3], at: Patch, g: wp.vec3):
     wp.atomic_add(grad, at.i00, g * ((1.0 - at.fx) * (1.0 - at.fy)))
     wp.atomic_add(grad, at.i01, g * (at.fx * (1.0 - at.fy)))
@@ -214,33 +214,25 @@ def give_patch(grad: wp.array[wp.vec3], at: Patch, g: wp.vec3):
 
 
 @wp.func
-def scatter_map(grad: wp.array[wp.vec3], lobes: Lobes, d: wp.vec3, level: LobeLevel, g: wp.vec3):
-    """Adjoint of lookup_map with respect to the texels."""
-    give_patch(grad, patch_at(lobes, level.low, d), g * (1.0 - level.share))
-    give_patch(grad, patch_at(lobes, level.low + 1, d), g * level.share)
-
-
-@wp.func
-def map_slope(lobes: Lobes, map: wp.int32, d: wp.vec3, g: wp.vec3) -> wp.vec3:
-    at = patch_at(lobes, map, d)
-    t00 = wp.dot(lobes.texels[at.i00], g)
-    t01 = wp.dot(lobes.texels[at.i01], g)
-    t10 = wp.dot(lobes.texels[at.i10], g)
-    t11 = wp.dot(lobes.texels[at.i11], g)
-    spot = lobes.maps[map]
+def patch_slope(texels: wp.array[wp.vec3], at: Patch, g: wp.vec3) -> wp.vec2:
+    """Gradient of g · patched with respect to the place in texels, across and down."""
+    t00 = wp.dot(texels[at.i00], g)
+    t01 = wp.dot(texels[at.i01], g)
+    t10 = wp.dot(texels[at.i10], g)
+    t11 = wp.dot(texels[at.i11], g)
     by_x = (t01 - t00) * (1.0 - at.fy) + (t11 - t10) * at.fy
     by_y = (t10 - t00) * (1.0 - at.fx) + (t11 - t01) * at.fx
-    by_x = by_x * wp.float32(spot[2]) / (2.0 * wp.pi)
-    by_y = by_y * wp.float32(spot[1]) / wp.pi
     if at.fy <= 0.0 or at.fy >= 1.0:  # held at the pole
         by_y = 0.0
-    flat = wp.max(d[0] * d[0] + d[1] * d[1], 1.0e-6)
-    return wp.vec3(-by_x * d[1] / flat, by_x * d[0] / flat, -by_y / wp.sqrt(flat))
+    return wp.vec2(by_x, by_y)
 
 
 @wp.func
-def grad_of_map(lobes: Lobes, d: wp.vec3, level: LobeLevel, g: wp.vec3) -> wp.vec3:
-    """Gradient of g · lookup_map with respect to the (unit) direction."""
-    one = map_slope(lobes, level.low, d, g)
-    two = map_slope(lobes, level.low + 1, d, g)
-    return one * (1.0 - level.share) + two * level.share
+def map_slope(lobes: Lobes, map: wp.int32, at: Patch, d: wp.vec3, g: wp.vec3) -> wp.vec3:
+    """Gradient of g · patched with respect to the (unit) direction."""
+    spot = lobes.maps[map]
+    by = patch_slope(lobes.texels, at, g)
+    by_x = by[0] * wp.float32(spot[2]) / (2.0 * wp.pi)
+    by_y = by[1] * wp.float32(spot[1]) / wp.pi
+    flat = wp.max(d[0] * d[0] + d[1] * d[1], 1.0e-6)
+    return wp.vec3(-by_x * d[1] / flat, by_x * d[0] / flat, -by_y / wp.sqrt(flat))

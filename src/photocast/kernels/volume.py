@@ -12,6 +12,7 @@ from photocast.kernels.volume_grid import (
     box_span,
     opacity,
     opacity_slopes,
+    passing,
     safe_direction,
     sample,
     scatter,
@@ -60,6 +61,7 @@ def march(grid: Grid, o: wp.vec3, d: wp.vec3, span: wp.vec2):
     transmittance = float(1.0)
     t = float(span[0])
     previous = wp.vec4(0.0)
+    passed = float(0.0)
     have = bool(False)
     while t < span[1] and transmittance > MIN_TRANSMITTANCE:
         jump = skip_empty(grid, o, d, t)
@@ -68,8 +70,9 @@ def march(grid: Grid, o: wp.vec3, d: wp.vec3, span: wp.vec2):
             have = False
         else:
             value = sample(grid, o + d * t)
+            passes = passing(grid, value[3])
             if have:
-                alpha = opacity(grid, previous[3], value[3])
+                alpha = opacity(grid, passed, passes)
                 w = 0.5 * transmittance * alpha
                 total += wp.vec4(
                     w * (previous[0] + value[0]),
@@ -80,6 +83,7 @@ def march(grid: Grid, o: wp.vec3, d: wp.vec3, span: wp.vec2):
                 reach += 2.0 * w * t
                 transmittance *= 1.0 - alpha
             previous = value
+            passed = passes
             have = True
             t += stride(grid, value[3])
     ray = Ray()
@@ -108,6 +112,7 @@ def march_adjoint(
     transmittance = float(1.0)
     t = float(span[0])
     previous = wp.vec4(0.0)
+    passed = float(0.0)
     at = wp.vec3(0.0)  # where the previous sample lies
     pending = wp.vec4(0.0)  # gradient gathered so far for it
     teaches = bool(False)  # whether that gradient is worth scattering
@@ -124,10 +129,11 @@ def march_adjoint(
         else:
             here = o + d * t
             value = sample(grid, here)
+            passes = passing(grid, value[3])
             current = wp.vec4(0.0)
             learns = bool(False)
             if have:
-                alpha = opacity(grid, previous[3], value[3])
+                alpha = opacity(grid, passed, passes)
                 if alpha > 0.0:
                     w = transmittance * alpha
                     color = wp.vec4(
@@ -139,7 +145,7 @@ def march_adjoint(
                     done += color * w
                     behind = wp.dot(g, total - done) / wp.max(1.0 - alpha, 1.0e-3)
                     g_alpha = transmittance * wp.dot(g, color) - behind
-                    slopes = opacity_slopes(grid, previous[3], value[3])
+                    slopes = opacity_slopes(grid, passed, passes, alpha)
                     g_s0 = g_alpha * slopes[0]
                     g_s1 = g_alpha * slopes[1]
                     gc = g * (0.5 * w)
@@ -153,6 +159,7 @@ def march_adjoint(
             teaches = learns
             at = here
             previous = value
+            passed = passes
             have = True
             t += stride(grid, value[3])
     if teaches:
@@ -211,14 +218,14 @@ def mark_seen(
     span = box_span(grid, o, d)
     transmittance = float(1.0)
     t = span[0]
-    previous = wp.vec4(0.0)
+    passed = float(0.0)
     have = bool(False)
     while t < span[1] and transmittance > MIN_TRANSMITTANCE:
         p = o + d * t
-        value = sample(grid, p)
+        passes = passing(grid, sample(grid, p)[3])
         if have:
-            transmittance *= 1.0 - opacity(grid, previous[3], value[3])
-        previous = value
+            transmittance *= 1.0 - opacity(grid, passed, passes)
+        passed = passes
         have = True
         cx = wp.clamp(int(p[0] + 0.5), 0, grid.nx - 1)
         cy = wp.clamp(int(p[1] + 0.5), 0, grid.ny - 1)

@@ -89,28 +89,33 @@ def sigmoid(x: float):
 
 
 @wp.func
-def opacity(grid: Grid, s0: float, s1: float):
-    """Of a segment between two samples."""
+def passing(grid: Grid, s: float):
+    """What the opacity needs of one sample; its exponential is taken once, not once a segment."""
     if grid.soft != 0:
-        return 1.0 - wp.exp(-grid.step * wp.exp(-0.5 * (s0 + s1)))
-    p0 = wp.max(sigmoid(grid.sharpness * s0), 1.0e-6)
-    p1 = sigmoid(grid.sharpness * s1)
-    return wp.clamp((p0 - p1) / p0, 0.0, 1.0)
+        return wp.exp(-0.5 * s)
+    return sigmoid(grid.sharpness * s)
 
 
 @wp.func
-def opacity_slopes(grid: Grid, s0: float, s1: float):
-    """Derivatives of the opacity (where it is not clamped) by s0 and by s1."""
+def opacity(grid: Grid, q0: float, q1: float):
+    """Of a segment between two samples of which ``passing`` is known."""
+    if grid.soft != 0:
+        return 1.0 - wp.exp(-grid.step * q0 * q1)
+    p0 = wp.max(q0, 1.0e-6)
+    return wp.clamp((p0 - q1) / p0, 0.0, 1.0)
+
+
+@wp.func
+def opacity_slopes(grid: Grid, q0: float, q1: float, alpha: float):
+    """Derivatives of the opacity (where it is not clamped) by both distances or densities."""
     if grid.soft != 0:
         # alpha = 1 - exp(-h q), q = exp(-(s0 + s1) / 2): both slopes are -h q exp(-h q) / 2
-        thick = grid.step * wp.exp(-0.5 * (s0 + s1))
-        slope = -0.5 * thick * wp.exp(-thick)
+        slope = -0.5 * grid.step * q0 * q1 * (1.0 - alpha)
         return wp.vec2(slope, slope)
     # alpha = 1 - p1/p0, dp/ds = sharpness p (1 - p)
-    p0 = wp.max(sigmoid(grid.sharpness * s0), 1.0e-6)
-    p1 = sigmoid(grid.sharpness * s1)
-    kept = grid.sharpness * p1 / p0
-    return wp.vec2(kept * (1.0 - p0), -kept * (1.0 - p1))
+    p0 = wp.max(q0, 1.0e-6)
+    kept = grid.sharpness * q1 / p0
+    return wp.vec2(kept * (1.0 - p0), -kept * (1.0 - q1))
 
 
 @wp.func

@@ -64,24 +64,29 @@ def regularize(
     rough = here - mean
     # d/ds of the eikonal terms of the six neighbours whose central difference uses this vertex
     eikonal = float(0.0)
-    for axis in range(3):
-        for side in range(2):
-            shift = 2 * side - 1
-            ax = x + wp.where(axis == 0, shift, 0)
-            ay = y + wp.where(axis == 1, shift, 0)
-            az = z + wp.where(axis == 2, shift, 0)
-            g = (
-                wp.vec3(
-                    distance_at(grid, ax + 1, ay, az)[3] - distance_at(grid, ax - 1, ay, az)[3],
-                    distance_at(grid, ax, ay + 1, az)[3] - distance_at(grid, ax, ay - 1, az)[3],
-                    distance_at(grid, ax, ay, az + 1)[3] - distance_at(grid, ax, ay, az - 1)[3],
-                )
-                * 0.5
-            )
-            length = wp.length(g)
-            # beyond the band distances are clamped and have no slope to restore
-            if length > 1.0e-6 and wp.abs(distance_at(grid, ax, ay, az)[3]) < step.band - 0.5:
-                eikonal += (length - 1.0) * g[axis] / length * float(-shift)
+    if step.eikonal > 0.0:
+        for axis in range(3):
+            for side in range(2):
+                shift = 2 * side - 1
+                ax = x + wp.where(axis == 0, shift, 0)
+                ay = y + wp.where(axis == 1, shift, 0)
+                az = z + wp.where(axis == 2, shift, 0)
+                # beyond the band distances are clamped and have no slope to restore
+                if wp.abs(distance_at(grid, ax, ay, az)[3]) < step.band - 0.5:
+                    g = (
+                        wp.vec3(
+                            distance_at(grid, ax + 1, ay, az)[3]
+                            - distance_at(grid, ax - 1, ay, az)[3],
+                            distance_at(grid, ax, ay + 1, az)[3]
+                            - distance_at(grid, ax, ay - 1, az)[3],
+                            distance_at(grid, ax, ay, az + 1)[3]
+                            - distance_at(grid, ax, ay, az - 1)[3],
+                        )
+                        * 0.5
+                    )
+                    length = wp.length(g)
+                    if length > 1.0e-6:
+                        eikonal += (length - 1.0) * g[axis] / length * float(-shift)
     anchor = float(0.0)
     if measured.shape[0] > 0:
         # Geman-McClure with a scale of one voxel: places that the photos deny let go

@@ -5,6 +5,7 @@
 Not differentiable: it only starts a reconstruction. Twin: :func:`carve_twin`.
 """
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,6 +43,7 @@ def carve(
     *,
     outliers: int = 0,
     min_views: int = 1,
+    enough: float = math.inf,
 ) -> Float32[Tensor, "nx ny nz"]:
     """Signed distance [voxel] of each grid vertex, positive outside.
 
@@ -53,12 +55,14 @@ def carve(
         size: Grid vertices along x, y, z.
         outliers: This many views may be wrong at any vertex, at most 3.
         min_views: A vertex seen by fewer views is outside.
+        enough: Distances beyond it may be too small, but not less than it [voxel]; most of a box
+            lies outside, and few views suffice to see that.
     """
     device = views.distance.device
     out = torch.empty(size, device=device)
     struct = _struct(views)
     parts = [
-        (b - a, [struct, size[1], size[2], a, outliers, min_views, out.view(-1)])
+        (b - a, [struct, size[1], size[2], a, outliers, min_views, enough, out.view(-1)])
         for a, b in split(out.numel(), part_count(device))
     ]
     launch_parts(kernels.carve, parts, device)

@@ -17,6 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from photocast.geometry.environment import lobe_filter, split_sum_table
 from photocast.kernels import shade as kernels
+from photocast.kernels.seen import seen_kernel
 from photocast.kernels.shade_lookup import Lobes, Material
 from photocast.ops._launch import as_array, launch_parts, part_count, split
 from photocast.ops.rasterize import Raster
@@ -117,7 +118,7 @@ def seen_points(
 ) -> Points:
     """What every pixel of a raster sees, view by view and row by row.
 
-    Gradient reaches ``bary`` alone.
+    Gradient reaches ``bary`` alone. Footprints and directions are 0 where nothing is seen.
 
     Args:
         raster: Of the mesh, with slopes.
@@ -126,13 +127,24 @@ def seen_points(
         layout: The mesh.
     """
     face, bary = raster.face.flatten(), raster.bary.flatten(0, 2)
-    with torch.no_grad():
-        weights = torch.cat([bary, 1 - bary.sum(1, keepdim=True)], 1)
-        corners = vertices[layout.faces[face.clamp(min=0).long()].long()]
-        place = (corners * weights[..., None]).sum(1).view(*raster.face.shape, 3)
-        toward = centers[:, None, None] - place
-        view = torch.nn.functional.normalize(toward, dim=-1).flatten(0, 2)
-        level = footprint(raster.bary_da.flatten(0, 2), face, layout)
+    count, device = len(face), face.device
+    level = torch.empty(count, device=device)
+    view = torch.empty((count, 3), device=device)
+    inputs = [
+        face,
+        (bary, wp.vec2),
+        (raster.bary_da.flatten(0, 2), wp.vec4),
+        (layout.faces, wp.vec3i),
+        (vertices.contiguous(), wp.vec3),
+        (layout.uv_faces, wp.vec3i),
+        (layout.uvs, wp.vec2),
+        (centers.contiguous(), wp.vec3),
+        raster.face[0].numel(),
+    ]
+    parts = split(count, part_count(device))
+    launch_parts(
+        seen_kernel, [(b - a, [*inputs, a, level, (view, wp.vec3)]) for a, b in parts], device
+    )
     return Points(face, bary, level, view)
 
 

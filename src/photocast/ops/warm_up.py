@@ -25,6 +25,8 @@ KERNELS = (
     "agreement",
     "occlusion",
     "shade",
+    "seen",
+    "photo_loss",
 )
 """Kernel files that every reconstruction uses."""
 

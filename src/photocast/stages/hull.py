@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start from what silhouettes already say about the shape."""
 
+import math
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -31,6 +32,7 @@ def hull_distance(
     *,
     device: torch.device,
     outliers: int = 0,
+    enough: float = math.inf,
 ) -> Float32[Tensor, "nx ny nz"]:
     """Signed distance [voxel] to the visual hull.
 
@@ -39,8 +41,10 @@ def hull_distance(
         frame: Where to compute it.
         device: Where to compute it.
         outliers: How many masks may be wrong at any place.
+        enough: Distances beyond it need not be told apart [voxel].
     """
-    return carve(_silhouettes(photos, frame, device), frame.size, outliers=outliers)
+    views = _silhouettes(photos, frame, device)
+    return carve(views, frame.size, outliers=outliers, enough=enough)
 
 
 def tighten(
@@ -53,7 +57,8 @@ def tighten(
     """
     frame = GridFrame.around(box, _PROBE, margin=1)
     photos = [_reduced(photo) for photo in photos]
-    inside = hull_distance(photos, frame, device=device, outliers=outliers) < 0.5
+    distance = hull_distance(photos, frame, device=device, outliers=outliers, enough=0.5)
+    inside = distance < 0.5
     if not bool(inside.any()):
         raise CaptureError(
             f"No point lies inside all {len(photos)} masks, so masks and cameras disagree. "

@@ -18,8 +18,8 @@ from photocast.deadline import walk
 from photocast.geometry.diffusion import Diffusion
 from photocast.geometry.projection import transform_points
 from photocast.geometry.smooth_normals import smooth_normals
-from photocast.geometry.srgb import srgb_from_linear
 from photocast.ops.antialias import antialias, edge_topology
+from photocast.ops.photo_loss import photo_loss
 from photocast.ops.rasterize import rasterize
 from photocast.ops.recorded import Recorded
 from photocast.ops.shade import Layout, filter_lobes, seen_points, shade
@@ -126,21 +126,19 @@ class _Shape:
         targets, chosen = self.targets, self.chosen
         self.adam.forget()
         self.positions.grad = None
-        truth = targets.rgba[chosen].float() / 255
-        drawn = self._drawn(chosen)
-        known = self._known(chosen)
-        straight, alpha = truth[..., :3], truth[..., 3:]
-        difference = (drawn - torch.cat([straight * alpha, alpha], -1)) * known[..., None]
-        loss = ((difference.square() + 1e-4).sqrt()).sum() / len(chosen)
-        loss.backward()
+        gain = self.fit.gain[self.photo[chosen]].exp()
+        loss, square = photo_loss(
+            self._drawn(chosen), gain, targets.rgba[chosen], targets.inside[chosen]
+        )
+        (loss / len(chosen)).backward()
         self._move()
         self.adam.step()
         with torch.no_grad():
             self.fit.hold_maps(self.adam.cool)
-            self.error += difference[..., :3].square().mean()
+            self.error += square
 
     def _drawn(self, chosen: Tensor) -> Tensor:
-        """Premultiplied sRGB and coverage, each pixel a mean of its samples' light."""
+        """Premultiplied light and coverage, each pixel a mean of its samples."""
         layout, finer = self.layout, self.finer
         world = self.positions * self.scale + self.center
         clip = transform_points(self.targets.clip_from_world[chosen], world).contiguous()
@@ -155,22 +153,13 @@ class _Shape:
             seen_points(raster, world, self.targets.center[chosen], layout),
         )
         covered = (raster.face >= 0)[..., None].float()
-        light = color.view(*raster.face.shape, 3).clamp(0, 1.5) * covered
-        light = antialias(
+        light = color.view(*raster.face.shape, 3).clamp(0, 1.5)  # 0 where nothing is covered
+        mixed = antialias(
             torch.cat([light, covered], -1), raster, clip, layout.faces, self.topology
         )
-        light = light.view(-1, height, finer, width, finer, 4).mean((2, 4))
-        gain = self.fit.gain[self.photo[chosen]].exp()[:, None, None]
-        alpha = light[..., 3:]
-        straight = light[..., :3] * gain / alpha.clamp(min=1e-3)
-        return torch.cat([srgb_from_linear(straight) * alpha, alpha], -1)
-
-    def _known(self, chosen: Tensor) -> Tensor:
-        height, width = self.targets.size
-        inside = self.targets.inside[chosen]
-        rows = torch.arange(height, device=chosen.device)[:, None] < inside[:, 0, None, None]
-        columns = torch.arange(width, device=chosen.device) < inside[:, 1, None, None]
-        return (rows & columns).float()
+        if finer == 1:
+            return mixed
+        return mixed.view(-1, height, finer, width, finer, 4).mean((2, 4))
 
     @torch.no_grad()
     def _move(self) -> None:

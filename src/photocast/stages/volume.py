@@ -71,7 +71,8 @@ def fit_volume(
     grid: VolumeGrid | None = None
     for frame, steps in plan:
         if grid is None or depth is not None:
-            hull = hull_distance(photos, frame, device=device, outliers=config.mask_outliers)
+            outliers = config.mask_outliers
+            hull = hull_distance(photos, frame, device=device, outliers=outliers, enough=BAND)
         fused = None if depth is None else depth.fuse(frame)
         measured = None if fused is None else fused.anchor(hull)
         rays.focus(frame)
