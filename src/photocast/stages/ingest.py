@@ -50,6 +50,7 @@ _EXACTLY_LEVEL = 0.03
 _PIXELS_IN_WORK = 1 << 27  # about 2 GB where photos are also made smaller, in linear light
 _DEPTH_SIDE = 1024  # depth maps up to this size are kept whole [px]
 MIN_VOTERS = 8  # photos below which masks are not put to the vote
+_MOST_VOTES = 1 << 30  # pixels of photos that vote; a kernel's arrays hold no more than twice that
 
 
 def read_capture(folder: Path) -> Capture:
@@ -192,7 +193,9 @@ def _with_settled_masks(
             return tuple(photos)
         labels = list(labelling)
         before_kernels()
-        masks = settle(labels[: len(photos)], labels, box)
+        # of very many photos every second, third, ... votes: they show the same places anyway
+        thinned = labels[:: 1 + sum(each.labels.size for each in labels) // _MOST_VOTES]
+        masks = settle(labels[: len(photos)], thinned, box)
         return tuple(pool.map(_settled, photos, labels, masks))
 
 
