@@ -155,6 +155,7 @@ INGREDIENTS: dict[str, Ingredient] = {
     "map-levels": Ingredient(
         "coarse to fine in the maps", off={"appearance.coarse": _all_full_size}
     ),
+    "rim": Ingredient("outlines coloured from further inside", off={"rim": 0}),
     "edges": Ingredient("pixels along outlines", off={"appearance.edge_weight": 0.0}),
 }
 
