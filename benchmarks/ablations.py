@@ -97,7 +97,8 @@ def _no_specular() -> Sequence[Any]:
         return LobeStack(0 * filter_lobes(environment).texels)
 
     def without_glow(self: transport.Transport, environment: torch.Tensor) -> Any:
-        return replace(incident(self, environment), glow=(0.0, 0.0, 0.0))
+        found = incident(self, environment)
+        return replace(found, glow=torch.zeros_like(found.glow))
 
     users = [patch.object(module, "filter_lobes", dark) for module in (appearance, refine, lit)]
     return [*users, patch.object(transport.Transport, "incident", without_glow)]
