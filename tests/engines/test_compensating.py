@@ -294,7 +294,7 @@ def test_the_engine_decodes_and_places_what_was_corrected(networks, seen, config
     assert facts["difference_after"] < facts["difference_before"]
     assert any("The photos corrected the object" in text for text in made.scene.warnings)
     stages = [stage for stage, after in zip(told, [*told[1:], ""], strict=True) if stage != after]
-    assert stages[stages.index("compensate") :][:4] == ["compensate", "decode", "unwrap", "place"]
+    assert stages[stages.index("compensate") :][:4] == ["compensate", "mesh", "unwrap", "place"]
     # the cameras stay where they were, but for a short fit
     for photo in photos:
         moved = made.scene.cameras[photo.name].center - photo.camera.center

@@ -89,7 +89,7 @@ def test_it_makes_a_closed_textured_mesh_and_gaussians(made):
 
 def test_progress_tells_every_stage_to_its_end(made):
     last = {stage: (done, total) for stage, done, total in made[1]}
-    assert {"look", "structure", "details", "decode", "unwrap", "place"} <= set(last)
+    assert {"look", "structure", "details", "mesh", "unwrap", "place"} <= set(last)
     assert all(done == total for done, total in last.values()), last
 
 
@@ -202,7 +202,7 @@ def test_without_weights_the_command_is_named(config, pictures, tmp_path):
         Generate().run(pictures, replace(config, weights=str(tmp_path)), silent)
 
 
-@pytest.mark.parametrize("at", ["look", "structure", "details", "decode", "unwrap", "place"])
+@pytest.mark.parametrize("at", ["look", "structure", "details", "mesh", "unwrap", "place"])
 def test_it_can_be_cancelled_at_every_stage(config, pictures, at):
     def stop(stage, done, total, **numbers):
         if stage == at:

@@ -29,7 +29,18 @@ GUESSES: dict[str, dict[str, float]] = {
         "evaluate": 4,
         "turntable": 6,
     },
-    "generate": {"decode": 2, "look": 10, "structure": 30, "detail": 30, "mesh": 20, "save": 5},
+    "generate": {
+        "decode": 1,
+        "look": 6,
+        "structure": 6,
+        "details": 5,
+        "mesh": 4,
+        "unwrap": 3,
+        "place": 5,
+        "paint": 1,
+        "save": 1,
+        "turntable": 2,
+    },
     "fake": {"work": 1},
 }
 """Seconds of each stage relative to each other, before anything was measured."""

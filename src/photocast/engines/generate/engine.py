@@ -127,11 +127,11 @@ class _Decoded:
 def _decoded(
     networks: Networks, latent: Latent, config: GenerateConfig, progress: Progress
 ) -> _Decoded:
-    progress("decode", 0, 2)
+    progress("mesh", 0, 2)
     gaussians = decode_gaussians(networks, latent)
-    progress("decode", 1, 2)
+    progress("mesh", 1, 2)
     colored = decode_mesh(networks, latent)
-    progress("decode", 2, 2, faces=len(colored.faces))
+    progress("mesh", 2, 2, faces=len(colored.faces))
     mesh = finish_mesh(colored, config, networks.device, progress)
     return _Decoded(gaussians, mesh, len(colored.faces))
 
