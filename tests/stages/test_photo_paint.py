@@ -95,3 +95,23 @@ def test_painting_can_be_cancelled(falsified):
     _, front, wrong = falsified
     with pytest.raises(Cancelled):
         photo_painted(wrong, front, [1.0] * len(front), CPU, stop)
+
+
+def test_photos_of_different_exposures_make_one_even_paint(falsified):
+    _, front, wrong = falsified
+    facing = sorted(front, key=lambda photo: -photo.camera.center[1])
+    held, others = facing[0], facing[1:]
+    random = np.random.default_rng(0)
+    uneven = []
+    for photo in others:
+        light = (photo.rgb / 255.0) ** 2.2 * 2.0 ** random.uniform(-0.7, 0.3)
+        rgb = (255 * light.clip(0, 1) ** (1 / 2.2)).round().astype(np.uint8)
+        uneven.append(replace(photo, rgb=rgb))
+    made, _ = photo_painted(wrong, uneven, [1.0] * len(others), CPU, silent)
+    seen = draw(drawable(made), held.camera, supersample=2)
+    inside = (held.mask >= 250) & (seen.alpha >= 250)
+    truth, found = ((x[inside] / 255.0) ** 2.2 for x in (held.rgb, seen.rgb))
+    scale = float((truth * found).sum() / (found**2).sum())  # which photo is right, nobody knows
+    evened = (scale * found).clip(0, 1) ** (1 / 2.2)
+    error = float(np.mean((evened - held.rgb[inside] / 255.0) ** 2))
+    assert -10 * np.log10(error) > 38  # 25.7 without evening

@@ -3,8 +3,9 @@
 """Colours from photos onto a painted mesh, where the photos show it.
 
 Each texel looks itself up in every photo: is it the nearest surface there, away from outlines, and
-how squarely is it seen? What photos show is mixed by these weights, and fades into the paint that
-was there where no photo looks. Colours are those of the photos, light included.
+how squarely is it seen? What photos show is brought to one exposure, mixed by these weights, and
+fades into the paint that was there where no photo looks. Colours are those of the photos, light
+included.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ from photocast.ops.shade import Layout
 from photocast.progress import Progress
 from photocast.stages.lit import layout_of
 from photocast.stages.map_fill import Texels, fill_gaps, surface_texels
+from photocast.stages.photo_gains import photo_gains
 from photocast.stages.seen_pixels import box_corners, clip_from_world, cropped, depth_jumps
 
 __all__ = ["photo_painted"]
@@ -37,6 +39,7 @@ _FADE = 0.015  # of the object's side: from an outline on, a photo's say rises f
 _ASKEW = (0.15, 0.45)  # cosines between which it rises, too
 _SQUARELY = 6  # power of the cosine: of several photos the squarest counts most
 _AT_ONCE = 1 << 20  # texels
+_COMPARED = 1 << 15  # texels by which exposures are told
 _FINER = 1.5  # photos finer than the map by more than this are reduced first
 
 
@@ -66,9 +69,10 @@ def photo_painted(
     mixed = torch.zeros((len(surface.texels.index), 3), device=device)
     total = torch.zeros(len(mixed), device=device)
     share = torch.zeros(len(mixed), device=device)
+    even = (-_gains(surface, photos)).exp()
     for number, (photo, sure) in enumerate(zip(photos, trust, strict=True)):
         for part, color, seen, weight in _shown(surface, photo):
-            mixed[part] += color * (weight * sure)[:, None]
+            mixed[part] += color * even[number] * (weight * sure)[:, None]
             total[part] += weight * sure
             share[part] = torch.maximum(share[part], seen)
         progress("paint", number + 1, len(photos))
@@ -105,6 +109,22 @@ def _surface(vertices: Tensor, normals: Tensor, layout: Layout, texels: Texels) 
     area = float(torch.linalg.cross(b - a, c - a).norm(dim=1).sum()) / 2
     side = (area / max(len(texels.index), 1)) ** 0.5
     return _Surface(vertices, normals, layout, texels, side)
+
+
+def _gains(surface: _Surface, photos: Sequence[Photo]) -> Float32[Tensor, "view 3"]:
+    """Exposures that differ, told by evenly chosen texels."""
+    texels = surface.texels
+    if not photos:
+        return surface.vertices.new_zeros(0, 3)
+    every = max(1, len(texels.index) // _COMPARED)
+    few = Texels(texels.index[::every], texels.vertex[::every], texels.bary[::every])
+    chosen = surface._replace(texels=few)
+    colors, weights = [], []
+    for photo in photos:
+        _, color, _, weight = next(_shown(chosen, photo))
+        colors.append(color)
+        weights.append(weight)
+    return photo_gains(torch.stack(colors), torch.stack(weights))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
