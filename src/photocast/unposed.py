@@ -130,7 +130,6 @@ def _settings(config: ReconstructConfig, device: torch.device) -> GenerateConfig
     """Settings of the engine; what needs cameras is refused rather than ignored."""
     given = {
         "--holdout": config.holdout_every is not None,
-        "--atlas": config.atlas != "own",
         "--max-size": config.max_size is not None,
         "--max-seconds": config.max_seconds is not None,
         "--init": config.init != InitConfig(),
@@ -146,6 +145,7 @@ def _settings(config: ReconstructConfig, device: torch.device) -> GenerateConfig
         compensation=replace(settings.compensation, enabled=config.compensate),
         weights=config.weights,
         reference=config.reference,
+        atlas=config.atlas,
         low_memory=config.low_memory,
         device=str(device),
         seed=config.seed,

@@ -106,7 +106,7 @@ class Options(_Received):
     compensate: bool = False
     """Let the photos correct what ``generate`` makes, before the mesh is final."""
     atlas: Literal["own", "xatlas"] = "own"
-    """Whose charts the UV map of ``optimize`` has; those of xatlas where the worker has it."""
+    """Whose charts the UV map has; those of xatlas where the worker has it."""
     seed: int = Field(default=0, ge=0, le=2**31 - 1)
     """Same seed, same result on the CPU."""
     profile: Literal["view", "print", "simulate"] = "view"

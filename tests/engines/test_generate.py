@@ -101,6 +101,15 @@ def test_equal_seeds_give_equal_objects_and_memory_makes_no_difference(made, con
     assert again.gaussians.xyz.equal(made[0].gaussians.xyz)
 
 
+def test_charts_may_be_those_of_xatlas(made, config, pictures):
+    pytest.importorskip("xatlas", reason="xatlas is not installed (extra xatlas)")
+    other = Generate().run(pictures, replace(config, atlas="xatlas"), silent)
+    assert not any("UV map is our own" in warning for warning in other.scene.warnings)
+    ours, theirs = made[0].scene.mesh, other.scene.mesh
+    assert np.array_equal(ours.vertices, theirs.vertices)
+    assert not np.array_equal(ours.uvs, theirs.uvs)
+
+
 def test_photos_that_are_trusted_give_their_cameras_and_colours(made, config, pictures):
     trusting = PlaceConfig(rotations=24, least_confidence=0.0)
     other = Generate().run(pictures, replace(config, place=trusting), silent)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from photocast.config._shape import MeshConfig, PoseConfig, VolumeConfig
-from photocast.config._surface import AppearanceConfig, RefineConfig, UnwrapConfig
+from photocast.config._surface import ATLASES, AppearanceConfig, RefineConfig, UnwrapConfig
 from photocast.errors import ConfigError
 
 __all__ = [
@@ -177,6 +177,8 @@ class GenerateConfig:
     """At most this many triangles."""
     texture: int = 2048
     """Side of the square base colour map [px]."""
+    atlas: Literal["own", "xatlas"] = "own"
+    """Whose charts: our own, or those of xatlas, if it is installed."""
     place: PlaceConfig = field(default_factory=PlaceConfig)
     """How photos are placed around the object."""
     compensation: CompensationConfig = field(default_factory=CompensationConfig)
@@ -204,6 +206,8 @@ class GenerateConfig:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise ConfigError(f"generate.{name} = {value}: must be from {low} to {high}.")
+        if self.atlas not in ATLASES:
+            raise ConfigError(f"generate.atlas = {self.atlas!r}: must be own or xatlas.")
         if self.sparse_conv not in ("own", "spconv"):
             raise ConfigError(
                 f"generate.sparse_conv = {self.sparse_conv!r}: must be own or spconv."

@@ -46,13 +46,18 @@ def decode_mesh(networks: Networks, latent: Latent) -> Mesh:
 
 
 def finish_mesh(
-    colored: Mesh, config: GenerateConfig, device: torch.device, progress: Progress
+    colored: Mesh,
+    config: GenerateConfig,
+    device: torch.device,
+    progress: Progress,
+    notes: list[str],
 ) -> Mesh:
     """Fewer triangles, sheets that only touch taken apart, and UVs; colours at the vertices."""
     mesh = reduced(cleaned(colored), config.face_count)
     vertices, faces = separate_touching(mesh.vertices, mesh.faces)
     mesh = Mesh(vertices.astype(np.float32), np.ascontiguousarray(faces, np.int32))
-    mesh = unwrap(mesh, UnwrapConfig(size=config.texture), progress, device=device)
+    charts = UnwrapConfig(size=config.texture, atlas=config.atlas)
+    mesh = unwrap(mesh, charts, progress, device=device, notes=notes)
     return replace(mesh, colors=nearest_colors(mesh, colored))
 
 

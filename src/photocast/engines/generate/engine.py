@@ -110,7 +110,7 @@ class Generate:
             mesh=mesh,
             cameras={photo.name: photo.camera for photo in placing.photos},
             up=np.array([0.0, 0.0, 1.0]),
-            warnings=(*warnings, MADE_UP_WARNING, *notes),
+            warnings=(*warnings, MADE_UP_WARNING, *made.notes, *notes),
             facts=facts,
         )
         return Generated(scene, made.gaussians, placing.photos)
@@ -122,6 +122,8 @@ class _Decoded:
     mesh: Mesh
     """Reduced and unwrapped, with colours at its vertices."""
     faces_decoded: int
+    notes: tuple[str, ...]
+    """What did not go as asked for."""
 
 
 def _decoded(
@@ -132,8 +134,9 @@ def _decoded(
     progress("mesh", 1, 2)
     colored = decode_mesh(networks, latent)
     progress("mesh", 2, 2, faces=len(colored.faces))
-    mesh = finish_mesh(colored, config, networks.device, progress)
-    return _Decoded(gaussians, mesh, len(colored.faces))
+    notes: list[str] = []
+    mesh = finish_mesh(colored, config, networks.device, progress, notes)
+    return _Decoded(gaussians, mesh, len(colored.faces), tuple(notes))
 
 
 def _image_size(networks: Networks) -> int:
