@@ -14,11 +14,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from photocast.data import Camera
-from photocast.ops.vote import Witnesses, vote
 from photocast.threads import cpu_threads
 
 __all__ = ["BACKGROUND", "OBJECT", "UNKNOWN", "Labels", "settle"]
@@ -116,8 +114,7 @@ def _belongs(
         middle = centres.mean(axis=0) if len(centres) else np.zeros(3)
         with ThreadPoolExecutor(cpu_threads(), thread_name_prefix="photocast-vote") as pool:
             labels = list(pool.map(lambda w: _widened(w, middle, cell), witnesses))
-    asked = _asked([witness.camera for witness in witnesses], labels)
-    return vote(torch.from_numpy(centres), asked, _ALLOWED, _SUPPORT).numpy()
+    return _asked([witness.camera for witness in witnesses], labels, centres)
 
 
 def _widened(witness: Labels, middle: Array, cell: float) -> NDArray[np.uint8]:
@@ -129,15 +126,24 @@ def _widened(witness: Labels, middle: Array, cell: float) -> NDArray[np.uint8]:
     return np.asarray(wide, dtype=np.uint8)
 
 
-def _asked(cameras: Sequence[Camera], labels: Sequence[NDArray[np.uint8]]) -> Witnesses:
+def _asked(
+    cameras: Sequence[Camera], labels: Sequence[NDArray[np.uint8]], centres: Array
+) -> NDArray[np.bool_]:
+    """What the photos say about the cells."""
+    # Not above: whoever only wants to know what a folder is must not wait for these.
+    import torch
+
+    from photocast.ops.vote import Witnesses, vote
+
     matrices = [camera.intrinsics @ camera.camera_from_world[:3] for camera in cameras]
     lengths = np.array([label.size for label in labels])
-    return Witnesses(
+    witnesses = Witnesses(
         torch.from_numpy(np.stack(matrices)),
         torch.tensor([label.shape[::-1] for label in labels], dtype=torch.int32),
         torch.from_numpy((np.cumsum(lengths) - lengths).astype(np.int32)),
         torch.from_numpy(np.concatenate([label.ravel() for label in labels])),
     )
+    return vote(torch.from_numpy(centres), witnesses, _ALLOWED, _SUPPORT).numpy()
 
 
 def _outline(camera: Camera, solid: Sequence[tuple[Array, float]]) -> NDArray[np.bool_]:
