@@ -1,11 +1,12 @@
 #!/bin/sh
-# Install Redis and PostgreSQL for the tests that need them, on Debian and Ubuntu; nothing is started.
+# Install Redis, PostgreSQL and Chromium for the tests that need them, on Debian and Ubuntu; nothing
+# is started.
 # Without a network those tests are skipped.
 # Usage: get-services.sh
 set -eu
 
 found() {
-    command -v redis-server >/dev/null && { command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
+    command -v chromium >/dev/null && command -v redis-server >/dev/null && { command -v initdb >/dev/null || ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1; }
 }
 
 if found; then
@@ -20,7 +21,9 @@ if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
     fi
     apt-get update -q
     apt-get install -q -y --no-install-recommends redis-server postgresql
+    apt-get install -q -y --no-install-recommends chromium ||
+        echo "No Chromium: what it would show is not looked at." >&2
 else
-    echo "Redis or PostgreSQL is missing. Install them with: sudo apt-get install redis-server postgresql" >&2
+    echo "Redis, PostgreSQL or Chromium is missing. Install them with: sudo apt-get install redis-server postgresql chromium" >&2
     exit 1
 fi
