@@ -33,11 +33,13 @@ def photo_gains(
     others = share.sum(0) - share
     usable = (share > 0.05) & (others > 0.05)
     known = usable[..., 0].sum(1) >= _FEW
+    if not bool(known.any()):
+        return gains
     for _ in range(_ROUNDS):
         even = (logs - gains[:, None]) * share
         beside = (even.sum(0) - even) / others.clamp(min=1e-6)
         ratio = torch.where(usable, logs - beside, torch.nan)
         step = torch.nanmedian(ratio, 1).values - gains
         gains = gains + 0.7 * torch.where(known[:, None], step, 0.0)
-        gains = gains - gains[known].mean(0) * known[:, None] if bool(known.any()) else gains
+        gains = gains - gains[known].mean(0) * known[:, None]
     return gains.clamp(-_MOST, _MOST)
