@@ -4,6 +4,7 @@
 
 import importlib.util
 import os
+import resource
 import signal
 import socket
 import sqlite3
@@ -38,6 +39,16 @@ def device(request: pytest.FixtureRequest) -> torch.device:
     if request.param == "cuda" and not torch.cuda.is_available():
         pytest.skip("no CUDA device on this machine")
     return torch.device(request.param)
+
+
+@pytest.fixture(autouse=True)
+def the_same_limits() -> Iterator[None]:
+    """No test may narrow this process, which runs the next ones too (and their browsers)."""
+    kinds = ("AS", "CPU", "FSIZE", "NOFILE")
+    before = [resource.getrlimit(getattr(resource, f"RLIMIT_{kind}")) for kind in kinds]
+    yield
+    after = [resource.getrlimit(getattr(resource, f"RLIMIT_{kind}")) for kind in kinds]
+    assert after == before, "the test left its process with other limits"
 
 
 @pytest.fixture

@@ -46,11 +46,11 @@ def shown_by_a_browser(url: str, profile: Path) -> str:
     ]
     done = subprocess.run(
         [*command, "--virtual-time-budget=5000", "--dump-dom", url],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
+        capture_output=True,
         timeout=120,
-        check=True,
+        check=False,
     )
+    assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]
     return done.stdout.decode()
 
 

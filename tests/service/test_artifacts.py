@@ -6,9 +6,7 @@ import hashlib
 
 import pytest
 
-from photocast.errors import MeshError
 from photocast.jobs.record import State
-from photocast.worker.mesh_job import run_mesh_report
 
 FAKE = {"engine": "fake", "fake": {"seconds": 0}}
 
@@ -194,11 +192,13 @@ def test_a_mesh_that_somebody_sends_gets_a_report(served, mesh):
     assert "scan.glb" in page.text
 
 
-def test_what_is_no_mesh_fails_with_the_reason(tmp_path):
-    (tmp_path / "scan.glb").write_bytes(b"no mesh")
-    with pytest.raises(MeshError, match=r"scan\.glb") as caught:
-        run_mesh_report({}, tmp_path, tmp_path / "out", lambda *_: None)
-    assert caught.value.code.startswith("mesh.")
+def test_what_is_no_mesh_fails_with_the_reason(served):
+    client = served.client()
+    job = client.post("/v1/mesh-reports", files={"mesh": ("scan.glb", b"no mesh")}).json()
+    assert served.work().state is State.FAILED
+    error = client.get(job["urls"]["self"]).json()["error"]
+    assert error["code"].startswith("mesh.")
+    assert "scan.glb" in error["detail"]
 
 
 @pytest.mark.parametrize(
