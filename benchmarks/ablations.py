@@ -124,8 +124,8 @@ INGREDIENTS: dict[str, Ingredient] = {
     "carve": Ingredient("soft density before the distances", off={"volume.carve.steps": 0}),
     "shiny": Ingredient(
         "colour that depends on the view, in the grid",
-        off={"volume.shiny": False, "volume.carve.shiny": False},
-        on={"volume.shiny": True, "volume.carve.shiny": True},
+        off={"volume.shiny": "off", "volume.carve.shiny": False},
+        on={"volume.shiny": "on", "volume.carve.shiny": True},
     ),
     "grid-levels": Ingredient(
         "coarse to fine in the grid",

@@ -29,7 +29,7 @@ def carve(photos, progress=silent, frame=FRAME, **settings):
     rays = Rays(photos, 0, CPU)
     rays.focus(frame)
     config = CarveConfig(**{"steps": 200, "rays_per_step": 2048, **settings})
-    return hull, carve_hollows(hull, rays, config, BAND, progress)
+    return hull, carve_hollows(hull, rays, config, BAND, progress)[0]
 
 
 def at(values, points, frame=FRAME):

@@ -10,7 +10,7 @@ import torch
 import trimesh
 
 from photocast.config import CarveConfig, DepthConfig, MeshConfig, VolumeConfig
-from photocast.data import Mesh
+from photocast.data import Material, Mesh
 from photocast.errors import Cancelled
 from photocast.progress import silent
 from photocast.stages.hull import hull_distance
@@ -121,6 +121,26 @@ def test_the_same_seed_gives_bit_equal_grids_and_another_seed_others(photograph)
     )
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
+
+
+def test_colours_depend_on_the_view_only_where_fixed_ones_explain_too_little(
+    photograph, photograph_lit, textured_sphere, uneven_light
+):
+    ones = np.ones((2, 2), np.float32)
+    metal = Material(
+        base_color=np.ones((2, 2, 3), np.float32), roughness=0.15 * ones, metallic=ones, unlit=False
+    )
+    mirror = replace(textured_sphere, material=metal)
+    steps = {"steps": (60, 20), "resolution": 32}
+    box = 1.2 * BOX
+    matte = photograph(sphere(), count=12)
+    shiny = photograph_lit(mirror, uneven_light, count=12)
+    for photos, as_if in ((matte, "off"), (shiny, "on")):
+        found, off, on = (
+            fit(photos, box, shiny=shiny, **steps).values for shiny in ("auto", "off", "on")
+        )
+        assert not torch.equal(on, off)
+        assert torch.equal(found, off) == (as_if == "off")
 
 
 def test_values_stay_in_range_and_the_border_empty(photograph):

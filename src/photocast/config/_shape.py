@@ -146,8 +146,9 @@ class VolumeConfig:
     """What measured depth is worth."""
     carve: CarveConfig = field(default_factory=CarveConfig)
     """Before the first level, where photos have no depth."""
-    shiny: bool = True
-    """Let colours depend on the view while the shape is found, so that highlights dent it less."""
+    shiny: Literal["auto", "on", "off"] = "auto"
+    """Let colours depend on the view while the shape is found, so that highlights dent it less;
+    auto: if carving, or the first level, explains the photos badly."""
     mask_outliers: int = 0
     """How many masks may be wrong about any one point."""
     seed: int = 0
@@ -165,6 +166,8 @@ class VolumeConfig:
             raise ConfigError(
                 f"volume.steps = {self.steps}: needs {self.levels} positive numbers, one per level."
             )
+        if self.shiny not in ("auto", "on", "off"):
+            raise ConfigError(f"volume.shiny = {self.shiny!r}: must be auto, on or off.")
         for name in ("sharpness", "smooth"):
             if min(getattr(self, name)) <= 0:
                 raise ConfigError(f"volume.{name} = {getattr(self, name)}: must be positive.")

@@ -38,7 +38,7 @@ def carve_hollows(
     config: CarveConfig,
     band: float,
     progress: Progress,
-) -> Float32[Tensor, "nx ny nz 4"]:
+) -> tuple[Float32[Tensor, "nx ny nz 4"], float | None]:
     """Dig what the photos see through out of a hull.
 
     Args:
@@ -50,7 +50,8 @@ def carve_hollows(
 
     Returns:
         sRGB colour and signed distance [voxel] on the same grid. The hull's own distance, if the
-        photos are too plain, or agree too little with any fixed colours, to trust the result.
+        photos are too plain, or agree too little with each other, to trust the result. And the
+        mean squared error per colour; None if time was up before there was one.
     """
     inside = hull < _FOCUS
     values = torch.full((*hull.shape, 4), 0.5, device=hull.device)
@@ -59,14 +60,14 @@ def carve_hollows(
     grid.focus_on(inside)
     error = _fit(grid, rays, config, progress)
     if error is None or contrast(rays.bank) < config.clear * error:
-        return torch.cat([grid.values[..., :3], hull.clamp(-band, band)[..., None]], -1)
+        return torch.cat([grid.values[..., :3], hull.clamp(-band, band)[..., None]], -1), error
     arriving = grid.arriving(rays.bank, rays.draw(config.seen_rays))
     level = grid.values[..., 3] + config.solid  # zero at the density that counts as surface
     free = _opened(inside & (arriving > config.arrives) & (level > 0))
     field = torch.where(free, level.clamp(min=0.05), level.clamp(max=-0.05))
     field = torch.where(inside, field, hull.clamp(min=0.05))
     distance = torch.maximum(redistance(field, band), hull.clamp(-band, band))
-    return torch.cat([grid.values[..., :3], distance[..., None]], -1)
+    return torch.cat([grid.values[..., :3], distance[..., None]], -1), error
 
 
 def _opened(free: Bool[Tensor, "nx ny nz"]) -> Bool[Tensor, "nx ny nz"]:

@@ -142,6 +142,7 @@ def _coarse(
         steps=(wanted.steps,),
         min_steps=wanted.steps,
         rays_per_step=_RAYS,
+        shiny="on",
         mask_outliers=config.volume.mask_outliers,
         seed=config.volume.seed,
     )

@@ -34,6 +34,7 @@ __all__ = ["BAND", "Volume", "fit_volume"]
 _FREE = 3  # layers of the coarsest grid's margin that hold nothing
 _FOCUS_EVERY = 25  # steps between looking where the surface has moved
 _CLEAR = 2.0  # contrast over error, both squared, from which photos speak clearly about the shape
+_SHINY = 1.5  # doubt from which colours may depend on the view
 _CARVE_TIME, _EARLY_TIME = 0.3, 0.33  # of what is left: carving; each level but the last
 _COOL_FROM = 0.6  # share of a level's steps after which step sizes fall
 
@@ -69,6 +70,7 @@ def fit_volume(
     rays = Rays(photos, config.seed, device)
     total, done = sum(steps for _, steps in plan), 0
     grid: VolumeGrid | None = None
+    doubt: float | None = None  # what was fitted first tells best: fine levels meet more noise
     for frame, steps in plan:
         if grid is None or depth is not None:
             outliers = config.mask_outliers
@@ -82,10 +84,13 @@ def fit_volume(
             values = _start(hull if fused is None else fused.over(hull))
             if config.carve.steps and fused is None and len(photos) >= config.carve.least_photos:
                 carving = part(progress, _CARVE_TIME)
-                values = carve_hollows(values[..., 3], rays, config.carve, BAND, carving)
-        grid = VolumeGrid(values, measured=measured, shiny=config.shiny)
+                values, error = carve_hollows(values[..., 3], rays, config.carve, BAND, carving)
+                doubt = None if error is None else _doubt(error, contrast(rays.bank), config)
+        shiny = config.shiny == "on" or (config.shiny == "auto" and (doubt or 1.0) > _SHINY)
+        grid = VolumeGrid(values, measured=measured, shiny=shiny)
         time = part(progress, 1.0 if done + steps == total else _EARLY_TIME)
-        _fit_level(grid, rays, config, (done, steps, total), time)
+        left = _fit_level(grid, rays, config, (done, steps, total), time)
+        doubt = left if doubt is None else doubt
         done += steps
     assert grid is not None
     return Volume(grid.values, frame)
@@ -132,7 +137,12 @@ def _fit_level(
     config: VolumeConfig,
     span: tuple[int, int, int],
     progress: Progress,
-) -> None:
+) -> float:
+    """Train the grid.
+
+    Returns:
+        How little of the photos' contrast is explained, 1 for well enough.
+    """
     first, steps, total = span
     error = torch.zeros((), device=grid.device)
     texture, doubt = contrast(rays.bank), 1.0
@@ -154,9 +164,14 @@ def _fit_level(
             mean = float(error) / (step % _FOCUS_EVERY + 1) / 3
             progress("volume", first + step + 1, total, psnr=-10 * math.log10(max(mean, 1e-9)))
             error.zero_()
-            # What is left of the photos' own contrast is highlights, exposure and noise: the less
-            # clearly photos speak about the shape, the smoother it is held.
-            doubt = min(max(_CLEAR * mean / max(texture, 1e-9), 1.0), config.most_smooth)
+            doubt = _doubt(mean, texture, config)
+    return doubt
+
+
+def _doubt(error: float, texture: float, config: VolumeConfig) -> float:
+    # What is left of the photos' own contrast is highlights, exposure and noise: the less clearly
+    # photos speak about the shape, the smoother it is held.
+    return min(max(_CLEAR * error / max(texture, 1e-9), 1.0), config.most_smooth)
 
 
 def _adam(config: VolumeConfig, here: float, overall: float, doubt: float) -> Adam:
