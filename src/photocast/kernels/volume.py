@@ -10,6 +10,7 @@ import warp as wp
 from photocast.kernels.volume_grid import (
     Grid,
     box_span,
+    ends_inside,
     opacity,
     opacity_slopes,
     passing,
@@ -22,6 +23,7 @@ from photocast.kernels.volume_grid import (
 from photocast.kernels.volume_shine import shine_at, shine_scatter
 
 MIN_TRANSMITTANCE = wp.constant(4.0e-3)
+NOWHERE = wp.constant(-1.0)  # rays start at 0
 NEGLIGIBLE = wp.constant(1.0e-4)  # opacity of a segment below which a sample teaches nothing
 
 
@@ -51,6 +53,10 @@ class Ray:
 
     total: wp.vec4  # premultiplied colour and coverage
     reach: float  # distance to the surface times coverage
+    begin: float  # sample before which all segments are negligible
+    finish: float  # sample after which they are; NOWHERE if all are
+    arriving: float  # transmittance at ``begin``
+    before: wp.vec4  # what was gathered up to there
 
 
 @wp.func
@@ -62,10 +68,16 @@ def march(grid: Grid, o: wp.vec3, d: wp.vec3, span: wp.vec2):
     t = float(span[0])
     previous = wp.vec4(0.0)
     passed = float(0.0)
+    at = float(0.0)  # where the previous sample lies on the ray
     have = bool(False)
+    ray = Ray()
+    ray.begin = span[1]
+    ray.finish = NOWHERE
     while t < span[1] and transmittance > MIN_TRANSMITTANCE:
         jump = skip_empty(grid, o, d, t)
         if jump > t:
+            if have and ends_inside(grid, previous[3]):
+                break
             t = jump
             have = False
         else:
@@ -73,6 +85,12 @@ def march(grid: Grid, o: wp.vec3, d: wp.vec3, span: wp.vec2):
             passes = passing(grid, value[3])
             if have:
                 alpha = opacity(grid, passed, passes)
+                if alpha > NEGLIGIBLE:
+                    if ray.finish == NOWHERE:
+                        ray.begin = at
+                        ray.arriving = transmittance
+                        ray.before = total
+                    ray.finish = t
                 w = 0.5 * transmittance * alpha
                 total += wp.vec4(
                     w * (previous[0] + value[0]),
@@ -84,9 +102,9 @@ def march(grid: Grid, o: wp.vec3, d: wp.vec3, span: wp.vec2):
                 transmittance *= 1.0 - alpha
             previous = value
             passed = passes
+            at = t
             have = True
             t += stride(grid, value[3])
-    ray = Ray()
     ray.total = total
     ray.reach = reach
     return ray
@@ -94,30 +112,25 @@ def march(grid: Grid, o: wp.vec3, d: wp.vec3, span: wp.vec2):
 
 @wp.func
 def march_adjoint(
-    grid: Grid,
-    o: wp.vec3,
-    d: wp.vec3,
-    span: wp.vec2,
-    total: wp.vec4,
-    g: wp.vec4,
-    grad: wp.array(dtype=wp.vec4),
+    grid: Grid, o: wp.vec3, d: wp.vec3, ray: Ray, g: wp.vec4, grad: wp.array(dtype=wp.vec4)
 ):
-    """Scatter the gradient of <g, march(...)> into the grid's values.
+    """Scatter the gradient of <g, total of march(...)> into the grid's values.
 
     With segments i, colour total = sum_i T_i a_i c_i and T_i = prod_{j<i} (1 - a_j):
     d total / d a_i = T_i c_i - (sum_{j>i} T_j a_j c_j) / (1 - a_i). The sum behind segment i is the
-    known total minus what was accumulated up to i, so one more forward sweep suffices.
+    known total minus what was accumulated up to i, so one more forward sweep suffices, over the
+    part of the ray whose segments are not negligible.
     """
-    done = wp.vec4(0.0)
-    transmittance = float(1.0)
-    t = float(span[0])
+    done = ray.before
+    transmittance = ray.arriving
+    t = float(ray.begin)
     previous = wp.vec4(0.0)
     passed = float(0.0)
     at = wp.vec3(0.0)  # where the previous sample lies
     pending = wp.vec4(0.0)  # gradient gathered so far for it
     teaches = bool(False)  # whether that gradient is worth scattering
     have = bool(False)
-    while t < span[1] and transmittance > MIN_TRANSMITTANCE:
+    while t <= ray.finish + 0.25 * grid.step:  # rounding must not hide the last sample
         jump = skip_empty(grid, o, d, t)
         if jump > t:
             if teaches:
@@ -143,7 +156,7 @@ def march_adjoint(
                         1.0,
                     )
                     done += color * w
-                    behind = wp.dot(g, total - done) / wp.max(1.0 - alpha, 1.0e-3)
+                    behind = wp.dot(g, ray.total - done) / wp.max(1.0 - alpha, 1.0e-3)
                     g_alpha = transmittance * wp.dot(g, color) - behind
                     slopes = opacity_slopes(grid, passed, passes, alpha)
                     g_s0 = g_alpha * slopes[0]
@@ -282,8 +295,7 @@ def train_rays(
     ga = loss.alpha_weight * residual_alpha + wp.dot(gc, shine - loss.background)
     if shiny:
         shine_scatter(grid, grad_shine, end, d, gc * total[3])
-    if span[1] > span[0]:
-        march_adjoint(grid, o, d, span, total, wp.vec4(gc[0], gc[1], gc[2], ga), grad)
+    march_adjoint(grid, o, d, ray, wp.vec4(gc[0], gc[1], gc[2], ga), grad)
 
 
 @wp.kernel(enable_backward=False)
@@ -307,7 +319,6 @@ def render_rays_adjoint(
     origins: wp.array(dtype=wp.vec3),
     directions: wp.array(dtype=wp.vec3),
     first: int,
-    colors: wp.array(dtype=wp.vec4),
     grad_colors: wp.array(dtype=wp.vec4),
     grad: wp.array(dtype=wp.vec4),
 ):
@@ -315,4 +326,4 @@ def render_rays_adjoint(
     i = first + wp.tid()
     d = safe_direction(directions[i])
     span = box_span(grid, origins[i], d)
-    march_adjoint(grid, origins[i], d, span, colors[i], grad_colors[i], grad)
+    march_adjoint(grid, origins[i], d, march(grid, origins[i], d, span), grad_colors[i], grad)

@@ -159,6 +159,12 @@ def stride(grid: Grid, distance: float):
 
 
 @wp.func
+def ends_inside(grid: Grid, distance: float):
+    """Whether an empty block after this place lies inside, where nothing more can be seen."""
+    return grid.soft == 0 and distance < 0.0
+
+
+@wp.func
 def safe_direction(d: wp.vec3):
     """Unit direction without zero components, so that slab tests never divide by zero."""
     u = wp.normalize(d)

@@ -164,17 +164,16 @@ class VolumeGrid:
 
     def focus_on(self, chosen: Bool[Tensor, "nx ny nz"]) -> None:
         """Learn at some vertices and their neighbours, and sample the blocks around them."""
-        near = chosen.to(torch.float32)[None, None]
-        near = torch.nn.functional.max_pool3d(near, 3, stride=1, padding=1)
+        near = _widened(chosen)
         self.active = near.view(-1).nonzero().squeeze(1).to(torch.int32)
         # a block's cells reach one vertex past its end
         pad = [b * BLOCK + 1 - n for b, n in zip(self.blocks, self.size, strict=True)]
-        padded = torch.nn.functional.pad(near, (0, pad[2], 0, pad[1], 0, pad[0]))
-        self.occupied = (
-            (torch.nn.functional.max_pool3d(padded, BLOCK + 1, stride=BLOCK)[0, 0] > 0)
-            .to(torch.uint8)
-            .contiguous()
-        )
+        blocks = torch.nn.functional.pad(near, (0, pad[2], 0, pad[1], 0, pad[0]))
+        for axis, count in enumerate(self.blocks):
+            own = blocks.narrow(axis, 0, count * BLOCK).unflatten(axis, (count, BLOCK))
+            ends = torch.arange(BLOCK, count * BLOCK + 1, BLOCK, device=self.device)
+            blocks = own.any(axis + 1) | blocks.index_select(axis, ends)
+        self.occupied = blocks.to(torch.uint8).contiguous()
 
     def train(
         self,
@@ -274,6 +273,16 @@ class VolumeGrid:
         )
 
 
+def _widened(near: Bool[Tensor, "nx ny nz"]) -> Bool[Tensor, "nx ny nz"]:
+    """With all neighbours of what is there."""
+    for axis in range(3):
+        wide, last = near.clone(), near.shape[axis] - 1
+        wide.narrow(axis, 1, last).logical_or_(near.narrow(axis, 0, last))
+        wide.narrow(axis, 0, last).logical_or_(near.narrow(axis, 1, last))
+        near = wide
+    return near
+
+
 def upsample(
     grid: Float32[Tensor, "nx ny nz channel"],
 ) -> Float32[Tensor, "2*nx-1 2*ny-1 2*nz-1 channel"]:
@@ -317,19 +326,19 @@ class _Render(torch.autograd.Function):
             [(b - a, [*rays, a, (colors, wp.vec4)]) for a, b in parts],
             origins.device,
         )
-        ctx.save_for_backward(origins, directions, colors)
+        ctx.save_for_backward(origins, directions)
         ctx.grid, ctx.sharpness = grid, k
         return colors
 
     @staticmethod
     def backward(ctx: Any, grad_colors: Tensor) -> tuple[Any, ...]:
-        origins, directions, colors = ctx.saved_tensors
+        origins, directions = ctx.saved_tensors
         device, grid = origins.device, ctx.grid
         parts = split(len(origins), part_count(device))
         grads = torch.zeros(len(parts), grid.values[..., 0].numel(), 4, device=device)
         struct = grid.struct(ctx.sharpness)
         rays = [struct, (origins, wp.vec3), (directions, wp.vec3)]
-        known = [(colors, wp.vec4), (grad_colors.contiguous(), wp.vec4)]
+        known = [(grad_colors.contiguous(), wp.vec4)]
         launch_parts(
             kernels.render_rays_adjoint,
             [
