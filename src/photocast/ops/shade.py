@@ -151,14 +151,15 @@ def seen_points(
 def filter_lobes(environment: Float32[Tensor, "32 64 3"]) -> LobeStack:
     """Filter an environment for every roughness; gradient reaches it."""
     flat = environment.reshape(-1, 3)
-    maps = [flat, *(matrix @ flat for matrix in _filters(environment.device))]
-    return LobeStack(torch.cat(maps))
+    # with colours as rows, the product and that of its gradient are both fast on a processor
+    return LobeStack(torch.cat([flat, (flat.t() @ _filters(environment.device)).t()]))
 
 
 @lru_cache(maxsize=4)
-def _filters(device: torch.device) -> tuple[Tensor, ...]:
+def _filters(device: torch.device) -> Tensor:
     size = LOBES[0][1]
-    return tuple(lobe_filter(size, out, rough).to(device) for rough, out in LOBES[1:])
+    rows = torch.cat([lobe_filter(size, out, rough) for rough, out in LOBES[1:]])
+    return rows.t().contiguous().to(device)
 
 
 @lru_cache(maxsize=4)
