@@ -137,7 +137,7 @@ def test_colours_depend_on_the_view_only_where_fixed_ones_explain_too_little(
     shiny = photograph_lit(mirror, uneven_light, count=12)
     for photos, as_if in ((matte, "off"), (shiny, "on")):
         found, off, on = (
-            fit(photos, box, shiny=shiny, **steps).values for shiny in ("auto", "off", "on")
+            fit(photos, box, shiny=how, **steps).values for how in ("auto", "off", "on")
         )
         assert not torch.equal(on, off)
         assert torch.equal(found, off) == (as_if == "off")

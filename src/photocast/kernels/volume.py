@@ -70,8 +70,7 @@ def march(grid: Grid, o: wp.vec3, d: wp.vec3, span: wp.vec2):
     passed = float(0.0)
     at = float(0.0)  # where the previous sample lies on the ray
     have = bool(False)
-    ray = Ray()
-    ray.begin = span[1]
+    ray = Ray()  # begins at 0: past NOWHERE, also where the grid lies behind the camera
     ray.finish = NOWHERE
     while t < span[1] and transmittance > MIN_TRANSMITTANCE:
         jump = skip_empty(grid, o, d, t)
