@@ -16,7 +16,7 @@ from photocast.progress import silent
 from photocast.stages.consistency import object_box
 from photocast.stages.hull import tighten
 from photocast.stages.ingest import decode_photos, hold_out_every, read_capture
-from photocast.stages.pose_refine import corrected, refine_poses
+from photocast.stages.pose_refine import _TOLERATED_REFITTED, _gain, corrected, refine_poses
 from photocast.stages.pose_samples import moved_edge
 
 CPU = torch.device("cpu")
@@ -94,6 +94,14 @@ def test_a_perfect_capture_is_left_alone(photos):
     assert report.kept == "nothing", report.reason
     assert corrected(photos, report) == tuple(photos)
     assert "misfit" in report.reason
+
+
+def test_contrast_may_suffer_a_little_where_outlines_gain_much_more_after_a_new_fit():
+    before = torch.tensor([[0.652], [0.385]])  # contrast, outline
+    chance, worse = (torch.tensor([[contrast], [0.240]]) for contrast in (0.658, 0.672))
+    assert _gain(before, chance) < 0
+    assert _gain(before, chance, _TOLERATED_REFITTED) > 0.1
+    assert _gain(before, worse, _TOLERATED_REFITTED) < 0
 
 
 def test_a_shifted_principal_point_is_found_from_all_photos_together(photos):

@@ -54,6 +54,7 @@ __all__ = ["corrected", "refine_poses"]
 _HELD = 8  # every eighth photo tests the lens
 _SAMPLES = (8192, 512)  # places on the surface, and on the outline of each view
 _TOLERATED = 0.005  # share by which the misfit of contrast may rise: noise
+_TOLERATED_REFITTED = 0.02  # the same between two fits of the shape, of which each has its own
 _SAME_LENS = 0.02  # photos of one camera agree this well in shape, focal length and centre
 _RAYS = 4096
 _LEAST_VIEWS = 6
@@ -282,7 +283,7 @@ class _Search:
 
     def _confirmed(self, look: _Look) -> bool:
         """Whether a shape fitted with the changed cameras explains the photos better."""
-        gain = _gain(self._reference, look.misfit(look.cameras))
+        gain = _gain(self._reference, look.misfit(look.cameras), _TOLERATED_REFITTED)
         self.numbers["focal_refitted_gain" if self._focal_tried else "refitted_gain"] = gain
         if gain > self.config.least_gain or (self.config.mode == "on" and not self._focal_tried):
             return True
@@ -413,7 +414,7 @@ def _one_lens(photos: Sequence[Photo]) -> bool:
     return bool((np.ptp(rows, axis=0) < _SAME_LENS).all())
 
 
-def _gain(before: Tensor, after: Tensor) -> float:
+def _gain(before: Tensor, after: Tensor, tolerated: float = _TOLERATED) -> float:
     """Share by which the misfit (2, view) falls; what the contrast loses, if it rises.
 
     Rough masks can lower the misfit of outlines by cameras that are wrong; then the surface no
@@ -422,7 +423,7 @@ def _gain(before: Tensor, after: Tensor) -> float:
     old, new = before.mean(1).tolist(), after.mean(1).tolist()
     contrast = 1 - float(new[0]) / max(float(old[0]), 1e-9)
     both = 1 - float(sum(new)) / max(float(sum(old)), 1e-9)
-    return contrast if contrast < -_TOLERATED else both
+    return contrast if contrast < -tolerated else both
 
 
 def _moved(before: Cameras, after: Cameras, samples: Samples) -> Tensor:
