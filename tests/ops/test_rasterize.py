@@ -300,13 +300,15 @@ def test_the_deterministic_mode_sums_in_integers_to_the_same_gradient(torus, dev
             assert_close(a, b, rtol=1e-3, atol=1e-5 * float(b.abs().max()))
 
 
-@pytest.mark.parametrize("strips", [1, 5])
-def test_drawing_at_once_and_in_bands_is_the_same(soup, torus, monkeypatch, strips):
+@pytest.mark.parametrize(("strips", "most"), [(1, 64), (5, 64), (1, 3), (2, 0)])
+def test_drawing_at_once_and_in_bands_is_the_same(soup, torus, monkeypatch, strips, most):
     for clip, faces in (torus(12, 8), soup(1)):
         in_bands = rasterize(clip, faces, (70, 50))
         with monkeypatch.context() as patch:  # what CUDA does
             patch.setattr("photocast.ops.rasterize._draws_at_once", lambda _: True)
             patch.setattr("photocast.ops.rasterize._strips", lambda *_: strips)
+            patch.setattr("photocast.ops.rasterize.MOST_PIXELS", most)
+            patch.setattr("photocast.ops.rasterize.DRAWERS", 7)
             at_once = rasterize(clip, faces, (70, 50))
         assert (in_bands.face >= 0).any()
         assert all(torch.equal(a, b) for a, b in zip(in_bands, at_once, strict=True))

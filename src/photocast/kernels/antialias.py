@@ -14,9 +14,11 @@ from photocast.kernels.rasterize import (
     Grid,
     center_of,
     cross2,
+    first_column,
     from_center_exactly,
     narrowed,
     on_clip,
+    stop_column,
     turned,
 )
 from photocast.kernels.silhouettes import (
@@ -28,6 +30,7 @@ from photocast.kernels.silhouettes import (
     surface_of,
 )
 from photocast.kernels.sums import Sums, add_vec4, sums_of
+from photocast.kernels.vectors import load_four
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
@@ -49,7 +52,7 @@ def pairs_kernel(
     row = grid.part + i * grid.parts
     surface = surface_of(clip, faces, twins, grid)
     image_row = row % grid.height
-    for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
+    for column in range(first_column(slot, grid), stop_column(slot, grid)):
         for axis in range(2):
             found = wp.int32(-1)
             if column + 1 - axis < grid.width and image_row + axis < grid.height:
@@ -174,7 +177,7 @@ def blend_kernel(
 ):
     i, slot = wp.tid()
     row = grid.part + i * grid.parts
-    for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
+    for column in range(first_column(slot, grid), stop_column(slot, grid)):
         if touches_silhouette(marks, grid, row, column):
             blend_at(color, grid, marks, shifts, row, column, blended)
         else:
@@ -215,8 +218,8 @@ def add_side_gradient(
     """Adjoint of crossing: m = e_p / (e_p - e_q) - 1/2 with e = cross2 of the side's two ends."""
     ends = ends_of(surface, half)
     grid = surface.grid
-    a = surface.clip[view, ends[0]]
-    b = surface.clip[view, ends[1]]
+    a = load_four(surface.clip, view, ends[0])
+    b = load_four(surface.clip, view, ends[1])
     ap = from_center_exactly(a, p, grid)
     bp = from_center_exactly(b, p, grid)
     aq = from_center_exactly(a, q, grid)
@@ -317,7 +320,7 @@ def antialias_backward_kernel(
     row = grid.part + i * grid.parts
     surface = surface_of(clip, faces, twins, grid)
     grad_clip = sums_of(floats, integers, unit)
-    for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
+    for column in range(first_column(slot, grid), stop_column(slot, grid)):
         if not touches_silhouette(marks, grid, row, column):
             for c in range(color.shape[2]):
                 grad_color[row, column, c] = grad[row, column, c]

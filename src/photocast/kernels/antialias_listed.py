@@ -23,6 +23,9 @@ wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
 OPEN = wp.constant(0)  # counter of the pairs to walk
 FOUND = wp.constant(1)  # counter of the pairs with a silhouette
+LISTED_ROWS = wp.constant(4)  # pixels per thread while pairs are listed
+
+vec5i = wp.types.vector(length=5, dtype=wp.int32)
 
 
 @wp.kernel(enable_backward=False)
@@ -33,31 +36,32 @@ def list_open_kernel(
     counts: wp.array[wp.int32],
     open_pairs: wp.array[wp.int32],
 ):
-    """A thread looks at ``grid.run`` rows, at most 15, of a column; bit 2 row + axis is a pair."""
+    """A thread looks at LISTED_ROWS rows of a column; bit 2 row + axis is a pair."""
     i, column = wp.tid()
-    first = i * grid.run
-    stop = wp.min(first + grid.run, seen.shape[0])
+    first = i * LISTED_ROWS
+    bottom = seen.shape[0] - 1
+    after = wp.min(column + 1, grid.width - 1)
+    own = vec5i()
+    right = vec5i()
+    for k in range(LISTED_ROWS + 1):  # all of it at once: memory answers late
+        own[k] = seen[wp.min(first + k, bottom), column]
+    for k in range(LISTED_ROWS):
+        right[k] = seen[wp.min(first + k, bottom), after]
     bits = wp.int32(0)
     wanted = wp.int32(0)
-    own = seen[first, column]
-    for row in range(first, stop):
-        shift = 2 * (row - first)
-        below = wp.int32(-1)
-        if row + 1 < seen.shape[0]:
-            below = seen[row + 1, column]
-        if column + 1 < grid.width:
-            if is_open(twins, own, seen[row, column + 1]):
-                bits += 1 << shift
+    for k in range(LISTED_ROWS):
+        row = first + k
+        if row <= bottom:
+            if after > column and is_open(twins, own[k], right[k]):
+                bits |= 1 << (2 * k)
                 wanted += 1
-        if (row + 1) % grid.height != 0:
-            if is_open(twins, own, below):
-                bits += 2 << shift
+            if (row + 1) % grid.height != 0 and is_open(twins, own[k], own[k + 1]):
+                bits |= 2 << (2 * k)
                 wanted += 1
-        own = below + 0
     place = reserve(counts, OPEN, wanted)
     base = 2 * (first * grid.width + column)
     if wanted > 0:
-        for k in range(2 * (stop - first)):
+        for k in range(2 * LISTED_ROWS):
             if ((bits >> k) & 1) != 0:
                 open_pairs[place] = base + (k / 2) * 2 * grid.width + k % 2
                 place += 1

@@ -21,13 +21,12 @@ Benthin & Wald, Watertight ray/triangle intersection, 2013 (the fallback to doub
 
 import warp as wp
 
-from photocast.kernels.sums import add_corners, sums_of
+from photocast.kernels.sums import BACKWARD_REGISTERS, add_corners, sums_of
+from photocast.kernels.vectors import load_four, load_two, store_four, store_two
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
-DEPTH_STEPS = wp.constant(wp.float64(2147483647.0))  # 31 bits, so that the key stays positive
 NO_KEY = wp.constant(wp.int64(0x7FFFFFFFFFFFFFFF))
-MARGIN = wp.constant(wp.float32(0.01))  # pixels by which a box is larger, for its rounding
 
 
 @wp.struct
@@ -40,6 +39,36 @@ class Grid:
     parts: wp.int32
     span: wp.int32  # columns per thread: on the CPU starting a thread costs more than a pixel
     run: wp.int32  # rows per thread, in the kernels that make use of it
+
+
+# A thread of CUDA has one column, and says so to the compiler: a loop would cost it 16 registers.
+FIRST_COLUMN = """
+#if defined(__CUDA_ARCH__)
+    return slot;
+#else
+    return slot * grid.span;
+#endif
+"""
+
+STOP_COLUMN = """
+#if defined(__CUDA_ARCH__)
+    return slot + 1;
+#else
+    return wp::min((slot + 1) * grid.span, grid.width);
+#endif
+"""
+
+
+@wp.func_native(FIRST_COLUMN)
+def first_column(slot: wp.int32, grid: Grid) -> wp.int32:
+    """First column of a thread."""
+    ...
+
+
+@wp.func_native(STOP_COLUMN)
+def stop_column(slot: wp.int32, grid: Grid) -> wp.int32:
+    """The column after the last one of a thread."""
+    ...
 
 
 @wp.func
@@ -138,209 +167,6 @@ def side_of_all(
 
 
 @wp.func
-def grown(box: wp.vec4d, x: wp.float64, y: wp.float64, w: wp.float64) -> wp.vec4d:
-    """The box (x0, x1, y0, y1) enlarged by a projected point; everything if w <= 0."""
-    far = wp.float64(1.0e30)
-    if w <= wp.float64(0.0):
-        return wp.vec4d(-far, far, -far, far)
-    u = x / w
-    v = y / w
-    return wp.vec4d(wp.min(box[0], u), wp.max(box[1], u), wp.min(box[2], v), wp.max(box[3], v))
-
-
-@wp.func
-def grown_by_side(box: wp.vec4d, a: wp.vec4, b: wp.vec4) -> wp.vec4d:
-    """The box enlarged by the part of side ab before the near plane, without b itself."""
-    da = wp.float64(a[2]) + wp.float64(a[3])
-    db = wp.float64(b[2]) + wp.float64(b[3])
-    zero = wp.float64(0.0)
-    if da >= zero:
-        box = grown(box, wp.float64(a[0]), wp.float64(a[1]), wp.float64(a[3]))
-    if (da < zero and db > zero) or (da > zero and db < zero):
-        t = da / (da - db)
-        s = wp.float64(1.0) - t
-        box = grown(
-            box,
-            s * wp.float64(a[0]) + t * wp.float64(b[0]),
-            s * wp.float64(a[1]) + t * wp.float64(b[1]),
-            s * wp.float64(a[3]) + t * wp.float64(b[3]),
-        )
-    return box
-
-
-@wp.func
-def clipped_box(a: wp.vec4, b: wp.vec4, c: wp.vec4) -> wp.vec4:
-    """Clip-space box of the part of a face before the near plane; of nothing, an empty one."""
-    far = wp.float64(1.0e30)
-    box = wp.vec4d(far, -far, far, -far)
-    box = grown_by_side(box, a, b)
-    box = grown_by_side(box, b, c)
-    box = grown_by_side(box, c, a)
-    return wp.vec4(wp.float32(box[0]), wp.float32(box[1]), wp.float32(box[2]), wp.float32(box[3]))
-
-
-@wp.func
-def first_center(u: wp.float32, size: wp.int32) -> wp.int32:
-    """Index of the first pixel centre at or after clip coordinate u."""
-    n = wp.float32(size)
-    x = (u + 1.0) * 0.5 * n - 0.5 - MARGIN
-    return wp.int32(wp.ceil(wp.clamp(x, 0.0, n)))
-
-
-@wp.func
-def last_center(u: wp.float32, size: wp.int32) -> wp.int32:
-    """Index of the last pixel centre at or before clip coordinate u."""
-    n = wp.float32(size)
-    x = (u + 1.0) * 0.5 * n - 0.5 + MARGIN
-    return wp.int32(wp.floor(wp.clamp(x, -1.0, n - 1.0)))
-
-
-@wp.func
-def pixel_box(clip: wp.array2d[wp.vec4], view: wp.int32, corners: wp.vec3i, grid: Grid) -> wp.vec4i:
-    """First and last column and row of a face's pixel centres; last < first for none."""
-    count = clip.shape[1]
-    for k in range(3):
-        if corners[k] < 0 or corners[k] >= count:
-            return wp.vec4i(0, -1, 0, -1)
-    a = clip[view, corners[0]]
-    b = clip[view, corners[1]]
-    c = clip[view, corners[2]]
-    box = wp.vec4(0.0, 0.0, 0.0, 0.0)
-    if (
-        wp.min(wp.min(a[3], b[3]), c[3]) > 0.0
-        and wp.min(wp.min(a[2] + a[3], b[2] + b[3]), c[2] + c[3]) >= 0.0
-    ):
-        x = wp.vec3(a[0] / a[3], b[0] / b[3], c[0] / c[3])
-        y = wp.vec3(a[1] / a[3], b[1] / b[3], c[1] / c[3])
-        box = wp.vec4(wp.min(x), wp.max(x), wp.min(y), wp.max(y))
-    else:
-        box = clipped_box(a, b, c)
-    if not (box[0] <= box[1] and box[2] <= box[3]):  # true for NaN: such a face is not drawn
-        return wp.vec4i(0, -1, 0, -1)
-    return wp.vec4i(
-        first_center(box[0], grid.width),
-        last_center(box[1], grid.width),
-        first_center(box[2], grid.height),
-        last_center(box[3], grid.height),
-    )
-
-
-@wp.func
-def depth_key(
-    a: wp.vec4,
-    b: wp.vec4,
-    c: wp.vec4,
-    qa: wp.vec2,
-    qb: wp.vec2,
-    qc: wp.vec2,
-    side: wp.int32,
-    face: wp.int32,
-) -> wp.int64:
-    """Depth << 32 | face, NO_KEY behind the camera, before near or beyond far.
-
-    z/w is a mean of the corners' values with weights e_i w_i. In double: equal depths of faces
-    whose corners come in different order must round to the same step.
-    """
-    da = doubled(qa)
-    db = doubled(qb)
-    dc = doubled(qc)
-    e0 = cross2(db, dc)
-    e1 = cross2(dc, da)
-    e2 = cross2(da, db)
-    w = e0 * wp.float64(a[3]) + e1 * wp.float64(b[3]) + e2 * wp.float64(c[3])
-    if not (w * wp.float64(side) > wp.float64(0.0)):
-        return NO_KEY
-    z = (e0 * wp.float64(a[2]) + e1 * wp.float64(b[2]) + e2 * wp.float64(c[2])) / w
-    one = wp.float64(1.0)
-    half = wp.float64(0.5)
-    if not (z >= -one and z <= one):
-        return NO_KEY
-    return (wp.int64((z * half + half) * DEPTH_STEPS) << wp.int64(32)) | wp.int64(face)
-
-
-@wp.func
-def draw(
-    clip: wp.array2d[wp.vec4],
-    faces: wp.array[wp.vec3i],
-    view: wp.int32,
-    face: wp.int32,
-    box: wp.vec4i,
-    step: wp.int32,
-    grid: Grid,
-    keys: wp.array3d[wp.int64],
-):
-    """Keep, per pixel of every ``step``-th row of the box, the smallest key."""
-    corners = faces[face]
-    a = clip[view, corners[0]]
-    b = clip[view, corners[1]]
-    c = clip[view, corners[2]]
-    for row in range(box[2], box[3] + 1, step):
-        for column in range(box[0], box[1] + 1):
-            n = center_of(column, row, grid)
-            qa = from_center(a, n, grid)
-            qb = from_center(b, n, grid)
-            qc = from_center(c, n, grid)
-            side = side_of_all(a, b, c, qa, qb, qc)
-            if side != 0:
-                key = depth_key(a, b, c, qa, qb, qc, side, face)
-                if key < keys[view, row, column]:  # most hidden pixels need no atomic
-                    wp.atomic_min(keys, view, row, column, key)
-
-
-@wp.kernel(enable_backward=False)
-def draw_kernel(
-    clip: wp.array2d[wp.vec4],
-    faces: wp.array[wp.vec3i],
-    grid: Grid,
-    keys: wp.array3d[wp.int64],
-):
-    """All of visibility in one launch, for CUDA.
-
-    The rows of a face are dealt out to ``grid.parts`` threads: a face of a million pixels must not
-    keep a single thread busy.
-    """
-    view, face, strip = wp.tid()
-    box = pixel_box(clip, view, faces[face], grid)
-    if box[0] <= box[1] and box[2] + strip <= box[3]:
-        own = wp.vec4i(box[0], box[1], box[2] + strip, box[3])
-        draw(clip, faces, view, face, own, grid.parts, grid, keys)
-
-
-@wp.kernel(enable_backward=False)
-def boxes_kernel(
-    clip: wp.array2d[wp.vec4],
-    faces: wp.array[wp.vec3i],
-    grid: Grid,
-    first_face: wp.int32,
-    boxes: wp.array2d[wp.vec4i],
-):
-    """Boxes of all faces: on the CPU each is used by several bands of rows."""
-    view, slot = wp.tid()
-    face = first_face + slot
-    boxes[view, face] = pixel_box(clip, view, faces[face], grid)
-
-
-@wp.kernel(enable_backward=False)
-def visibility_kernel(
-    clip: wp.array2d[wp.vec4],
-    faces: wp.array[wp.vec3i],
-    boxes: wp.array2d[wp.vec4i],
-    grid: Grid,
-    first_view: wp.int32,
-    first_row: wp.int32,
-    stop_row: wp.int32,
-    keys: wp.array3d[wp.int64],
-):
-    """Draw only the rows of this launch's band."""
-    slot, face = wp.tid()
-    view = first_view + slot
-    box = boxes[view, face]
-    own = wp.vec4i(box[0], box[1], wp.max(box[2], first_row), wp.min(box[3], stop_row - 1))
-    if own[0] <= own[1] and own[2] <= own[3]:
-        draw(clip, faces, view, face, own, 1, grid, keys)
-
-
-@wp.func
 def narrowed(a: wp.vec2d) -> wp.vec2:
     return wp.vec2(wp.float32(a[0]), wp.float32(a[1]))
 
@@ -360,64 +186,105 @@ def slopes_of(qa: wp.vec2, qb: wp.vec2, qc: wp.vec2, w: wp.vec3, b: wp.vec2) -> 
     return wp.vec4(slope0[1], -slope0[0], slope1[1], -slope1[0])
 
 
+@wp.struct
+class Spot:
+    """Where on a face a pixel centre lies."""
+
+    weights: wp.vec2
+    depth: wp.float32
+    slopes: wp.vec4  # of the weights, per pixel
+
+
+@wp.func
+def spot_of(
+    clip: wp.array2d[wp.vec4],
+    faces: wp.array[wp.vec3i],
+    view: wp.int32,
+    face: wp.int32,
+    n: wp.vec2,
+    grid: Grid,
+) -> Spot:
+    """Only the weights are formed in double: at the rim of a large face they nearly cancel."""
+    corners = faces[face]
+    a = load_four(clip, view, corners[0])
+    b = load_four(clip, view, corners[1])
+    c = load_four(clip, view, corners[2])
+    qa = from_center_exactly(a, n, grid)
+    qb = from_center_exactly(b, n, grid)
+    qc = from_center_exactly(c, n, grid)
+    e0 = cross2(qb, qc)
+    e1 = cross2(qc, qa)
+    e2 = cross2(qa, qb)
+    scale = 1.0 / wp.float32(e0 + e1 + e2)
+    b0 = wp.float32(e0) * scale
+    b1 = wp.float32(e1) * scale
+    b2 = wp.float32(e2) * scale
+    w = wp.vec3(a[3], b[3], c[3])
+    spot = Spot()
+    spot.weights = wp.vec2(b0, b1)
+    spot.depth = (b0 * a[2] + b1 * b[2] + b2 * c[2]) / (b0 * w[0] + b1 * w[1] + b2 * w[2])
+    slopes = slopes_of(narrowed(qa), narrowed(qb), narrowed(qc), w, spot.weights)
+    spot.slopes = slopes * (2.0 * scale)
+    return spot
+
+
+@wp.func
+def face_of(key: wp.int64) -> wp.int32:
+    if key == NO_KEY:
+        return -1
+    return wp.int32(key & wp.int64(0x7FFFFFFF))
+
+
 @wp.kernel(enable_backward=False)
 def resolve_kernel(
     clip: wp.array2d[wp.vec4],
     faces: wp.array[wp.vec3i],
     grid: Grid,
     keys: wp.array2d[wp.int64],
-    has_slopes: wp.int32,
+    bary: wp.array2d[wp.vec2],
+    depth: wp.array2d[wp.float32],
+    seen: wp.array2d[wp.int32],
+):
+    """Weights, depth and their face per pixel from the visibility key."""
+    i, slot = wp.tid()
+    row = grid.part + i * grid.parts
+    view = row / grid.height
+    for column in range(first_column(slot, grid), stop_column(slot, grid)):
+        face = face_of(keys[row, column])
+        spot = Spot()
+        if face >= 0:
+            n = center_of(column, row - view * grid.height, grid)
+            spot = spot_of(clip, faces, view, face, n, grid)
+        seen[row, column] = face
+        depth[row, column] = spot.depth
+        store_two(bary, row, column, spot.weights)
+
+
+@wp.kernel(enable_backward=False)
+def resolve_with_slopes_kernel(
+    clip: wp.array2d[wp.vec4],
+    faces: wp.array[wp.vec3i],
+    grid: Grid,
+    keys: wp.array2d[wp.int64],
     bary: wp.array2d[wp.vec2],
     depth: wp.array2d[wp.float32],
     seen: wp.array2d[wp.int32],
     bary_da: wp.array2d[wp.vec4],
 ):
-    """Weights, depth and their face per pixel from the visibility key.
-
-    Only the weights are formed in double: at the rim of a large face they nearly cancel.
-    """
+    """A kernel of its own: on CUDA the registers for slopes would slow down who needs none."""
     i, slot = wp.tid()
     row = grid.part + i * grid.parts
-    for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
-        key = keys[row, column]
-        if key == NO_KEY:
-            bary[row, column] = wp.vec2(0.0, 0.0)
-            depth[row, column] = 0.0
-            seen[row, column] = -1
-            if has_slopes != 0:
-                bary_da[row, column] = wp.vec4(0.0, 0.0, 0.0, 0.0)
-            continue
-        face = wp.int32(key & wp.int64(0x7FFFFFFF))
+    view = row / grid.height
+    for column in range(first_column(slot, grid), stop_column(slot, grid)):
+        face = face_of(keys[row, column])
+        spot = Spot()
+        if face >= 0:
+            n = center_of(column, row - view * grid.height, grid)
+            spot = spot_of(clip, faces, view, face, n, grid)
         seen[row, column] = face
-        view = row / grid.height
-        corners = faces[face]
-        a = clip[view, corners[0]]
-        b = clip[view, corners[1]]
-        c = clip[view, corners[2]]
-        n = center_of(column, row - view * grid.height, grid)
-        qa = from_center_exactly(a, n, grid)
-        qb = from_center_exactly(b, n, grid)
-        qc = from_center_exactly(c, n, grid)
-        e0 = cross2(qb, qc)
-        e1 = cross2(qc, qa)
-        e2 = cross2(qa, qb)
-        scale = 1.0 / wp.float32(e0 + e1 + e2)
-        b0 = wp.float32(e0) * scale
-        b1 = wp.float32(e1) * scale
-        b2 = wp.float32(e2) * scale
-        bary[row, column] = wp.vec2(b0, b1)
-        depth[row, column] = (b0 * a[2] + b1 * b[2] + b2 * c[2]) / (
-            b0 * a[3] + b1 * b[3] + b2 * c[3]
-        )
-        if has_slopes != 0:
-            slopes = slopes_of(
-                narrowed(qa),
-                narrowed(qb),
-                narrowed(qc),
-                wp.vec3(a[3], b[3], c[3]),
-                wp.vec2(b0, b1),
-            )
-            bary_da[row, column] = slopes * (2.0 * scale)
+        depth[row, column] = spot.depth
+        store_two(bary, row, column, spot.weights)
+        store_four(bary_da, row, column, spot.slopes)
 
 
 @wp.func
@@ -437,7 +304,7 @@ def on_clip(g: wp.vec2, n: wp.vec2, grid: Grid) -> wp.vec4:
     )
 
 
-@wp.kernel(enable_backward=False)
+@wp.kernel(enable_backward=False, cuda_max_registers=BACKWARD_REGISTERS)
 def rasterize_backward_kernel(
     clip: wp.array2d[wp.vec4],
     faces: wp.array[wp.vec3i],
@@ -468,11 +335,12 @@ def rasterize_backward_kernel(
     sum2 = wp.vec4(0.0, 0.0, 0.0, 0.0)
     for row in range(top, wp.min(top + grid.run, seen.shape[0])):
         view = row / grid.height
-        for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
+        first = view * clip.shape[1]
+        for column in range(first_column(slot, grid), stop_column(slot, grid)):
             face = seen[row, column]
             if face < 0:
                 continue
-            given = grad_bary[row, column]
+            given = load_two(grad_bary, row, column)
             slope = wp.float32(0.0)
             if has_depth != 0:
                 slope = grad_depth[row, column]
@@ -481,7 +349,6 @@ def rasterize_backward_kernel(
             if face != last or view != last_view:
                 if last >= 0:
                     add_corners(sums, grid.part, corners, 0, sum0, sum1, sum2)
-                first = view * clip.shape[1]
                 corners = faces[face] + wp.vec3i(first, first, first)
                 sum0 = wp.vec4(0.0, 0.0, 0.0, 0.0)
                 sum1 = wp.vec4(0.0, 0.0, 0.0, 0.0)
@@ -489,9 +356,9 @@ def rasterize_backward_kernel(
                 last = face + 0
                 last_view = view + 0
             n = center_of(column, row - view * grid.height, grid)
-            a = clip[view, corners[0] - view * clip.shape[1]]
-            b = clip[view, corners[1] - view * clip.shape[1]]
-            c = clip[view, corners[2] - view * clip.shape[1]]
+            a = load_four(clip, view, corners[0] - first)
+            b = load_four(clip, view, corners[1] - first)
+            c = load_four(clip, view, corners[2] - first)
             da = from_center_exactly(a, n, grid)
             db = from_center_exactly(b, n, grid)
             dc = from_center_exactly(c, n, grid)

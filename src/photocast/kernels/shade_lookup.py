@@ -9,6 +9,7 @@ import warp as wp
 
 from photocast.kernels.sums import add_at
 from photocast.kernels.texture import Tap, tap_at
+from photocast.kernels.vectors import load_texel
 
 wp.set_module_options({"enable_backward": False})
 
@@ -81,8 +82,12 @@ def level_in(levels: wp.array[wp.vec3i], footprint: wp.float32) -> wp.float32:
 
 @wp.func
 def mixed(texels: wp.array[wp.vec4], tap: Tap) -> wp.vec4:
-    upper = texels[tap.i00] * (1.0 - tap.fx) + texels[tap.i01] * tap.fx
-    lower = texels[tap.i10] * (1.0 - tap.fx) + texels[tap.i11] * tap.fx
+    t00 = load_texel(texels, tap.i00)
+    t01 = load_texel(texels, tap.i01)
+    t10 = load_texel(texels, tap.i10)
+    t11 = load_texel(texels, tap.i11)
+    upper = t00 * (1.0 - tap.fx) + t01 * tap.fx
+    lower = t10 * (1.0 - tap.fx) + t11 * tap.fx
     return upper * (1.0 - tap.fy) + lower * tap.fy
 
 
@@ -129,10 +134,10 @@ def slope_in(
     texels: wp.array[wp.vec4], levels: wp.array[wp.vec3i], level: wp.int32, uv: wp.vec2, g: wp.vec4
 ) -> wp.vec2:
     tap = tap_at(levels, level, uv)
-    t00 = wp.dot(texels[tap.i00], g)
-    t01 = wp.dot(texels[tap.i01], g)
-    t10 = wp.dot(texels[tap.i10], g)
-    t11 = wp.dot(texels[tap.i11], g)
+    t00 = wp.dot(load_texel(texels, tap.i00), g)
+    t01 = wp.dot(load_texel(texels, tap.i01), g)
+    t10 = wp.dot(load_texel(texels, tap.i10), g)
+    t11 = wp.dot(load_texel(texels, tap.i11), g)
     x = (t01 - t00) * (1.0 - tap.fy) + (t11 - t10) * tap.fy
     y = (t10 - t00) * (1.0 - tap.fx) + (t11 - t01) * tap.fx
     return wp.vec2(x * wp.float32(levels[level][2]), y * wp.float32(levels[level][1]))

@@ -24,6 +24,7 @@ from photocast.kernels.rasterize import (
     from_center_exactly,
     line_through,
 )
+from photocast.kernels.vectors import load_four
 
 wp.set_module_options({"enable_backward": False, "fuse_fp": False})
 
@@ -69,18 +70,23 @@ def ends_of(surface: Surface, half: wp.int32) -> wp.vec2i:
 
 @wp.func
 def exit_side(
-    surface: Surface, view: wp.int32, face: wp.int32, entry: wp.int32, p: wp.vec2, q: wp.vec2
+    surface: Surface,
+    view: wp.int32,
+    corners: wp.vec3i,
+    entry: wp.int32,
+    p: wp.vec2,
+    q: wp.vec2,
 ) -> wp.vec2i:
-    """Half-edge by which the segment pq leaves a face, -1 if q lies inside; and the face's turn.
+    """Side by which the segment pq leaves a face, -1 if q lies inside; and the face's turn.
 
     A q on a side was given to the face beyond: had this one got it, the walk would have ended here.
 
-    The turn is 1 if the corners run one way round on the screen, 0 if the other way.
+    The turn is 1 if the corners run one way round on the screen, 0 if the other way. ``entry`` is
+    the side by which the segment came, -1 if it begins here.
     """
-    corners = surface.faces[face]
-    a = surface.clip[view, corners[0]]
-    b = surface.clip[view, corners[1]]
-    c = surface.clip[view, corners[2]]
+    a = load_four(surface.clip, view, corners[0])
+    b = load_four(surface.clip, view, corners[1])
+    c = load_four(surface.clip, view, corners[2])
     ap = from_center(a, p, surface.grid)
     bp = from_center(b, p, surface.grid)
     cp = from_center(c, p, surface.grid)
@@ -97,11 +103,11 @@ def exit_side(
     best = wp.int32(-1)
     first = wp.float32(1.0e30)
     for k in range(3):
-        if at_q[k] <= 0.0 and at_p[k] > at_q[k] and 3 * face + k != entry:
+        if at_q[k] <= 0.0 and at_p[k] > at_q[k] and k != entry:
             t = at_p[k] / (at_p[k] - at_q[k])
             if t < first:
                 first = t
-                best = 3 * face + k
+                best = k
     return wp.vec2i(best, turn)
 
 
@@ -115,22 +121,32 @@ def silhouette_between(
     side in opposite order, that one folds back that turns the other way round on the screen.
     """
     face = wp.int32(start)
-    entry = wp.int32(-1)
-    half = wp.int32(-1)
-    turn = wp.int32(0)
+    entry = wp.int32(-1)  # half-edges: that by which the walk came here,
+    half = wp.int32(-1)  # that by which it left the face before,
+    end = wp.int32(-1)  # the first vertex of that one,
+    turn = wp.int32(0)  # and the turn of that face
     for step in range(MAX_STEPS + 1):
-        beyond = exit_side(surface, view, face, entry, p, q)
+        corners = surface.faces[face]
+        # Where each side leads to, read along with the corners: memory is what a walk waits for.
+        beyond = wp.vec3i(
+            surface.twins[3 * face], surface.twins[3 * face + 1], surface.twins[3 * face + 2]
+        )
+        side = wp.int32(-1)
         if entry >= 0:
-            same_order = ends_of(surface, half)[0] == ends_of(surface, entry)[0]
-            if (beyond[1] == turn) == same_order:
+            side = entry % 3
+        leaves = exit_side(surface, view, corners, side, p, q)
+        if entry >= 0:
+            same_order = end == corners[next_corner(side)]
+            if (leaves[1] == turn) == same_order:
                 return half
             if face == goal:
                 return REACHED
-        half = beyond[0]
-        turn = beyond[1]
-        if half < 0 or step == MAX_STEPS:
+        if leaves[0] < 0 or step == MAX_STEPS:
             return NOT_FOUND
-        entry = surface.twins[half]
+        half = 3 * face + leaves[0]
+        end = corners[next_corner(leaves[0])]
+        turn = leaves[1]
+        entry = beyond[leaves[0]]
         if entry < 0:
             return half
         face = entry / 3
@@ -139,11 +155,18 @@ def silhouette_between(
 
 @wp.func
 def are_neighbors(twins: wp.array[wp.int32], a: wp.int32, b: wp.int32) -> wp.bool:
-    for k in range(3):
-        twin = twins[3 * a + k]
-        if twin >= 0 and twin / 3 == b:
-            return True
-    return False
+    # All three at once: to stop at the first would wait for memory up to three times.
+    first = twins[3 * a] - 3 * b
+    second = twins[3 * a + 1] - 3 * b
+    third = twins[3 * a + 2] - 3 * b
+    near = wp.int32(0)
+    if first >= 0 and first < 3:
+        near = 1
+    if second >= 0 and second < 3:
+        near = 1
+    if third >= 0 and third < 3:
+        near = 1
+    return near != 0
 
 
 @wp.func
@@ -195,7 +218,9 @@ def is_blended_along(surface: Surface, view: wp.int32, half: wp.int32, axis: wp.
     covered area.
     """
     ends = ends_of(surface, half)
-    line = line_through(surface.clip[view, ends[0]], surface.clip[view, ends[1]])
+    line = line_through(
+        load_four(surface.clip, view, ends[0]), load_four(surface.clip, view, ends[1])
+    )
     across = wp.abs(line[0]) * wp.float64(surface.grid.height)
     along = wp.abs(line[1]) * wp.float64(surface.grid.width)
     return (across >= along) == (axis == 0)
@@ -207,8 +232,8 @@ def crossing(
 ) -> wp.float32:
     """m: signed distance of the crossing from the middle of pq, in pixels."""
     ends = ends_of(surface, half)
-    a = surface.clip[view, ends[0]]
-    b = surface.clip[view, ends[1]]
+    a = load_four(surface.clip, view, ends[0])
+    b = load_four(surface.clip, view, ends[1])
     grid = surface.grid
     at_p = cross2(from_center_exactly(a, p, grid), from_center_exactly(b, p, grid))
     at_q = cross2(from_center_exactly(a, q, grid), from_center_exactly(b, q, grid))

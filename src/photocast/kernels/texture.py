@@ -8,7 +8,7 @@ corner of the first row; texel i is centred at (i + 0.5) / size; outside, the bo
 
 import warp as wp
 
-from photocast.kernels.rasterize import Grid
+from photocast.kernels.rasterize import Grid, first_column, stop_column
 from photocast.kernels.sums import Sums, add
 
 wp.set_module_options({"enable_backward": False})
@@ -182,7 +182,7 @@ def texture_kernel(
 ):
     i, slot = wp.tid()
     row = grid.part + i * grid.parts
-    for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
+    for column in range(first_column(slot, grid), stop_column(slot, grid)):
         channels = texels.shape[1]
         if has_seen != 0 and seen[row, column] < 0:
             for c in range(channels):
@@ -274,7 +274,7 @@ def texture_backward_kernel(
     the texture per part. The uv gradient of a pixel is written by the part that owns its row.
     """
     row, slot = wp.tid()
-    for column in range(slot * grid.span, wp.min((slot + 1) * grid.span, grid.width)):
+    for column in range(first_column(slot, grid), stop_column(slot, grid)):
         owner = row % grid.parts == grid.part and wants_uv != 0
         if has_seen != 0 and seen[row, column] < 0:
             if owner:

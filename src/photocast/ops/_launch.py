@@ -29,6 +29,7 @@ from photocast.threads import cpu_threads
 __all__ = [
     "FEW_PIXELS",
     "GradientSums",
+    "aligned",
     "as_array",
     "bands",
     "grid_of",
@@ -111,6 +112,12 @@ def as_array(tensor: Tensor, dtype: Any = None) -> Any:
     """Lend a tensor to a Warp struct, without a copy; it must outlive the launch."""
     wp.init()
     return wp.from_torch(tensor.detach(), dtype=dtype, requires_grad=False)
+
+
+def aligned(tensor: Tensor) -> Tensor:
+    """Contiguous, and where kernels may read 16 bytes at once (``kernels/vectors.py``)."""
+    tensor = tensor.contiguous()
+    return tensor if tensor.data_ptr() % 16 == 0 else tensor.clone()
 
 
 def _descriptor(tensor: Tensor, kind: Any) -> Any:

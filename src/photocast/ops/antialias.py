@@ -22,6 +22,7 @@ from photocast.kernels.antialias import (
     pairs_kernel,
 )
 from photocast.kernels.antialias_listed import (
+    LISTED_ROWS,
     blend_listed_kernel,
     list_found_kernel,
     list_open_kernel,
@@ -29,7 +30,7 @@ from photocast.kernels.antialias_listed import (
     pull_color_listed_kernel,
 )
 from photocast.ops._check import check_faces, check_tensor, version_of
-from photocast.ops._launch import GradientSums, grid_of, launch, launch_rows
+from photocast.ops._launch import GradientSums, aligned, grid_of, launch, launch_rows
 from photocast.ops.rasterize import Raster
 
 __all__ = ["EdgeTopology", "antialias", "antialias_twin", "edge_topology"]
@@ -37,7 +38,6 @@ __all__ = ["EdgeTopology", "antialias", "antialias_twin", "edge_topology"]
 
 MOST_STEPS = 64
 REACHED = -2  # the surface connects both centres
-LISTED_ROWS = 4  # pixels per thread while pairs are listed
 WALKERS = 2**18  # threads that share the pairs to walk: about what a large GPU holds at once
 BLENDERS = 2**16  # and the pairs found
 _topologies: Any = WeakIdKeyDictionary()  # index buffer: its version and topology
@@ -122,7 +122,7 @@ def antialias(
     )
     result: Tensor = _Antialias.apply(
         color.contiguous(),
-        clip.contiguous(),
+        aligned(clip),
         faces.contiguous(),
         topology.twins.contiguous(),
         raster.face.contiguous(),
@@ -234,7 +234,7 @@ def _find_listed(scene: _Scene, face: Tensor, depth: Tensor) -> _Silhouettes:
         blank[:8].view(torch.int32),
         torch.empty_like(open_pairs),
     )
-    grid = grid_of(height, width, run=LISTED_ROWS)
+    grid = grid_of(height, width)
     launch(
         list_open_kernel,
         (-(-size[0] // LISTED_ROWS), width),

@@ -8,9 +8,13 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from photocast.kernels.interpolate import interpolate_backward_kernel, interpolate_kernel
+from photocast.kernels.interpolate import (
+    interpolate_backward_kernel,
+    interpolate_kernel,
+    interpolate_slopes_kernel,
+)
 from photocast.ops._check import check_faces, check_tensor
-from photocast.ops._launch import GradientSums, launch_rows
+from photocast.ops._launch import GradientSums, aligned, launch_rows
 from photocast.ops.rasterize import Raster
 
 FOUR = 4  # channels at once
@@ -51,7 +55,7 @@ def interpolate_with_slopes(
     """
     checked = _checked(attributes, raster, faces)
     check_tensor("raster.bary_da", raster.bary_da, (*raster.face.shape, 4), device=faces.device)
-    values, slopes = _Interpolate.apply(*checked, raster.bary_da.contiguous())
+    values, slopes = _Interpolate.apply(*checked, aligned(raster.bary_da))
     return values, slopes
 
 
@@ -72,7 +76,7 @@ def _checked(
         batched.contiguous(),
         faces.contiguous(),
         raster.face.contiguous(),
-        raster.bary.contiguous(),
+        aligned(raster.bary),
     )
 
 
@@ -93,17 +97,16 @@ class _Interpolate(torch.autograd.Function):
         launch_rows(
             interpolate_kernel,
             (views, height, width),
-            lambda grid: [
-                attributes,
-                faces,
-                grid,
-                face,
-                bary,
-                *_slope_arguments(bary_da, slopes, values),
-                values,
-            ],
+            lambda grid: [attributes, faces, grid, face, bary, values],
             attributes.device,
         )
+        if slopes is not None:
+            launch_rows(
+                interpolate_slopes_kernel,
+                (views, height, width),
+                lambda grid: [attributes, faces, grid, face, bary_da, slopes],
+                attributes.device,
+            )
         ctx.save_for_backward(attributes, faces, face, bary)
         if slopes is not None:
             ctx.mark_non_differentiable(slopes)
@@ -141,12 +144,6 @@ class _Interpolate(torch.autograd.Function):
                 in_runs=True,
             )
         return sums.total(attributes.shape) if wants else None, None, None, grad_bary, None
-
-
-def _slope_arguments(bary_da: Tensor | None, slopes: Tensor | None, unused: Tensor) -> list[Any]:
-    if bary_da is None or slopes is None:
-        return [0, unused.new_empty((1, 1, 4)), unused.new_empty((1, 1, 1, 2))]
-    return [1, bary_da, slopes]
 
 
 def interpolate_twin(attributes: Tensor, raster: Raster, faces: Tensor) -> tuple[Tensor, Tensor]:

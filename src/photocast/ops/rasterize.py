@@ -12,16 +12,16 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from photocast.kernels.draw import boxes_kernel, draw_kernel, draw_large_kernel, visibility_kernel
 from photocast.kernels.rasterize import (
-    boxes_kernel,
-    draw_kernel,
     rasterize_backward_kernel,
     resolve_kernel,
-    visibility_kernel,
+    resolve_with_slopes_kernel,
 )
 from photocast.ops._check import check_faces, check_tensor
 from photocast.ops._launch import (
     GradientSums,
+    aligned,
     bands,
     grid_of,
     launch,
@@ -35,6 +35,8 @@ __all__ = ["Raster", "rasterize", "rasterize_twin"]
 
 NO_KEY = 2**63 - 1
 DEPTH_STEPS = 2**31 - 1
+MOST_PIXELS = 64  # of a box, per thread; larger ones are drawn by all threads
+DRAWERS = 2**17  # all threads: about what a large GPU holds at once
 
 
 class Raster(NamedTuple):
@@ -82,7 +84,7 @@ def rasterize(clip: Tensor, faces: Tensor, size: tuple[int, int], *, slopes: boo
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f"size is {size}; a height and a width of at least 1 are needed.")
     bary, depth, face, bary_da = _Rasterize.apply(
-        clip.contiguous(), faces.contiguous(), (int(size[0]), int(size[1])), slopes
+        aligned(clip), faces.contiguous(), (int(size[0]), int(size[1])), slopes
     )
     return Raster(bary, depth, face, bary_da)
 
@@ -101,22 +103,11 @@ class _Rasterize(torch.autograd.Function):
         depth = clip.new_empty((views, height, width))
         face = torch.empty((views, height, width), dtype=torch.int32, device=device)
         bary_da = clip.new_empty((views, height, width, 4 if slopes else 0))
-        launch_rows(
-            resolve_kernel,
-            (views, height, width),
-            lambda grid: [
-                clip,
-                faces,
-                grid,
-                keys,
-                int(slopes),
-                bary,
-                depth,
-                face,
-                bary_da if slopes else clip.new_empty((1, 1, 4)),
-            ],
-            device,
-        )
+        shape = (views, height, width)
+        kernel, results = resolve_kernel, [bary, depth, face]
+        if slopes:
+            kernel, results = resolve_with_slopes_kernel, [*results, bary_da]
+        launch_rows(kernel, shape, lambda grid: [clip, faces, grid, keys, *results], device)
         ctx.save_for_backward(clip, faces, face)
         ctx.mark_non_differentiable(face, bary_da)
         ctx.set_materialize_grads(False)
@@ -131,7 +122,7 @@ class _Rasterize(torch.autograd.Function):
         if grad_bary is None and grad_depth is None:
             return None, None, None, None
         views, height, width = face.shape
-        given = clip.new_zeros((*face.shape, 2)) if grad_bary is None else grad_bary.contiguous()
+        given = clip.new_zeros((*face.shape, 2)) if grad_bary is None else aligned(grad_bary)
         slope = face.view(torch.float32) if grad_depth is None else grad_depth.contiguous()
         upstream = [g for g in (grad_bary, grad_depth) if g is not None]
         sums = GradientSums(clip.shape[0] * clip.shape[1], 4, upstream, shared=False)
@@ -156,12 +147,17 @@ class _Rasterize(torch.autograd.Function):
 
 def _draw(clip: Tensor, faces: Tensor, keys: Tensor) -> None:
     views, height, width = keys.shape
-    if _draws_at_once(clip.device):
-        strips = _strips(height * width, len(faces))
-        grid = grid_of(height, width, parts=strips)
-        launch(draw_kernel, (views, len(faces), strips), [clip, faces, grid, keys], clip.device)
-    else:
+    if not _draws_at_once(clip.device):
         _draw_in_bands(clip, faces, keys)
+        return
+    strips = _strips(height * width, len(faces))
+    counts = torch.zeros(1, dtype=torch.int32, device=clip.device)
+    large = torch.empty(views * len(faces), dtype=torch.int32, device=clip.device)
+    grid = grid_of(height, width, parts=strips)
+    drawn = [clip, faces, grid, MOST_PIXELS * strips, keys, counts, large]
+    launch(draw_kernel, (views, len(faces), strips), drawn, clip.device)
+    drawn = [clip, faces, grid, counts, large, DRAWERS, keys]
+    launch(draw_large_kernel, DRAWERS, drawn, clip.device)
 
 
 def _draws_at_once(device: torch.device) -> bool:
@@ -196,7 +192,7 @@ def _draw_in_bands(clip: Tensor, faces: Tensor, keys: Tensor) -> None:
 
 def _strips(pixels: int, faces: int) -> int:
     """How many threads share the rows of a face: about three pixels of the image for each."""
-    return min(max(pixels // (3 * faces), 1), 64)
+    return min(max(pixels // (3 * faces), 1), 8)
 
 
 def rasterize_twin(clip: Tensor, faces: Tensor, size: tuple[int, int]) -> Raster:

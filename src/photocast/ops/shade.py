@@ -19,7 +19,7 @@ from photocast.geometry.environment import lobe_filter, split_sum_table
 from photocast.kernels import shade as kernels
 from photocast.kernels.seen import seen_kernel
 from photocast.kernels.shade_lookup import Lobes, Material
-from photocast.ops._launch import as_array, launch_parts, part_count, split
+from photocast.ops._launch import aligned, as_array, launch_parts, part_count, split
 from photocast.ops.rasterize import Raster
 from photocast.ops.texture import MipPyramid
 
@@ -209,8 +209,8 @@ def shade(
         normals.contiguous(),
         incident.light.contiguous(),
         lobes.texels.contiguous(),
-        material[0].texels.contiguous(),
-        material[1].texels.contiguous(),
+        aligned(material[0].texels),
+        aligned(material[1].texels),
         points.bary.contiguous(),
         _Fixed(layout, incident, (material[0].sizes, material[1].sizes), points, light_every),
     )
