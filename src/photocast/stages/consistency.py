@@ -7,6 +7,7 @@ capture's world frame.
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import cv2
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from photocast.data import Camera, Photo
 from photocast.errors import CameraError
 from photocast.geometry.frames import invert_rigid, look_at_point
+from photocast.threads import cpu_threads
 
 __all__ = [
     "HYPOTHESES",
@@ -311,12 +313,14 @@ def _grown(view: Silhouette, cell: float, depth: Array) -> NDArray[np.bool_]:
 
 def _explained(views: Sequence[Silhouette], points: Array, cell: float) -> NDArray[np.float64]:
     """The share of each mask that the hull's outline covers; 0 for an empty mask."""
-    shares = []
-    for view in views:
+
+    def share(view: Silhouette) -> float:
         outline = _outline(view.camera, view.inside.shape, points, cell)
         total = int(view.inside.sum())
-        shares.append(float((outline & view.inside).sum()) / total if total else 0.0)
-    return np.array(shares)
+        return float((outline & view.inside).sum()) / total if total else 0.0
+
+    with ThreadPoolExecutor(cpu_threads(), thread_name_prefix="photocast-explained") as pool:
+        return np.array(list(pool.map(share, views)))
 
 
 def _outline(
