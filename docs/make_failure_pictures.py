@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from picture_sheets import BACKDROP, SAMPLE, Tile, load, save_sheet, small_setting
+from picture_sheets import BACKDROP, SAMPLE, Tile, load, mask_of, save_sheet, small_setting
 
 from photocast.config import OptimizeConfig, PoseConfig
 from photocast.data import Capture, Photo, Scene
@@ -198,7 +198,7 @@ def make(names: Sequence[str], device: str) -> dict[str, Any]:
     """Write the sheets of some cases; their numbers."""
     bench = Bench(*load(SAMPLE, _SIZE), device)
     shown = [bench.tests[i] for i in _SHOWN]
-    truth = [over(photo.rgb, photo.mask, BACKDROP) for photo in shown]
+    truth = [over(photo.rgb, mask_of(photo), BACKDROP) for photo in shown]
     good = outcome(Run("unspoiled", _as_is, _same), bench)
     numbers: dict[str, Any] = {"unspoiled": good.numbers}
     for name in names:

@@ -160,7 +160,8 @@ def fields(node: ast.ClassDef) -> Iterator[tuple[ast.AnnAssign, str]]:
         if not isinstance(here, ast.AnnAssign):
             continue
         value = getattr(below, "value", None) if isinstance(below, ast.Expr) else None
-        yield here, value.value if isinstance(value, ast.Constant) else ""
+        text = value.value if isinstance(value, ast.Constant) else ""
+        yield here, text if isinstance(text, str) else ""
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from picture_sheets import BACKDROP, SAMPLE, Tile, load, save_sheet, small_setting
+from picture_sheets import BACKDROP, SAMPLE, Tile, load, mask_of, save_sheet, small_setting
 
 from photocast.config import PRESETS, OptimizeConfig, optimize_preset
 from photocast.data import Capture, Light, Mesh, Photo
@@ -85,9 +85,9 @@ def shapes(
     rays.focus(frame)
     blank = torch.full((*hull.shape, 3), 0.5, device=device)
     start = extract_mesh(Volume(torch.cat([blank, hull[..., None]], -1), frame), config.mesh)
-    masks = [np.repeat(photo.mask[..., None], 3, axis=2) for photo in shown.photos]
+    masks = [np.repeat(mask_of(photo)[..., None], 3, axis=2) for photo in shown.photos]
     shown.save("1-hull", {"mask": masks, "hull": shown.views(start)})
-    carved = carve_hollows(hull, rays, config.volume.carve, BAND, silent)
+    carved, _ = carve_hollows(hull, rays, config.volume.carve, BAND, silent)
     dug = extract_mesh(Volume(carved, frame), config.mesh)
     shown.save("2-carved", {"hull": shown.views(start), "carved": shown.views(dug)})
     volume = fit_volume(photos, box, config.volume, device=device, progress=silent)
@@ -133,7 +133,7 @@ def finished(mesh: Mesh, fit: AppearanceFit) -> tuple[Mesh, Light]:
 
 def results(mesh: Mesh, light: Light, shown: Pictures) -> None:
     """The final sheets."""
-    truth = [over(photo.rgb, photo.mask, BACKDROP) for photo in shown.photos]
+    truth = [over(photo.rgb, mask_of(photo), BACKDROP) for photo in shown.photos]
     drawn = shown.views(mesh, "color", light, side=truth[0].shape[0])
     off = [
         np.minimum(4 * np.abs(a.astype(np.int16) - b), 255).astype(np.uint8)

@@ -28,13 +28,16 @@ Tile = NDArray[np.uint8]
 def load(folder: Path, max_size: int) -> tuple[Capture, tuple[Photo, ...], tuple[Photo, ...]]:
     """A capture without its test views, its photos, and the held-out ones, decoded."""
     capture = read_capture(folder)
-    both = [
-        decode_photos(
-            views, mask_source=capture.mask_source, max_size=max_size, context=capture.views
-        )
-        for views in (capture.views, capture.test_views)
-    ]
-    return replace(capture, test_views=()), both[0], both[1]
+    source = capture.mask_source
+    photos = decode_photos(capture.views, mask_source=source, max_size=max_size)
+    tests = decode_photos(capture.test_views, mask_source=source, max_size=max_size, context=photos)
+    return replace(capture, test_views=()), photos, tests
+
+
+def mask_of(photo: Photo) -> NDArray[np.uint8]:
+    """Its mask; the sample has one for each photo."""
+    assert photo.mask is not None
+    return photo.mask
 
 
 def small_setting(device: str = "cpu", *, carve_steps: int = 120) -> OptimizeConfig:
