@@ -164,6 +164,7 @@ def _lighter(config: OptimizeConfig) -> OptimizeConfig:
             resolution=192,
             pixels_per_voxel=1.3,
             steps=(220, 300),
+            smooth_plain=(0.03, 0.02),
             carve=replace(config.volume.carve, steps=200),
         ),
         mesh=replace(config.mesh, face_count=80_000),

@@ -133,6 +133,10 @@ class VolumeConfig:
     """Optimiser step for colour that depends on the view [sRGB, 0..1]."""
     smooth: tuple[float, float] = (0.006, 0.001)
     """Weight of surface smoothness at the start of the first and the end of the last level."""
+    smooth_plain: tuple[float, float] = (0.006, 0.001)
+    """The same where colour does not change along the surface: noise must not dent plain paint."""
+    plain: float = 0.02
+    """Change of colour from one voxel to the next that lies between both [sRGB, 0..1]."""
     most_smooth: float = 8.0
     """Smoothness counts up to this many times more where photos say little: plain surfaces,
     highlights, changing exposure."""
@@ -168,7 +172,7 @@ class VolumeConfig:
             )
         if self.shiny not in ("auto", "on", "off"):
             raise ConfigError(f"volume.shiny = {self.shiny!r}: must be auto, on or off.")
-        for name in ("sharpness", "smooth"):
+        for name in ("sharpness", "smooth", "smooth_plain"):
             if min(getattr(self, name)) <= 0:
                 raise ConfigError(f"volume.{name} = {getattr(self, name)}: must be positive.")
 

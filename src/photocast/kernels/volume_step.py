@@ -19,7 +19,9 @@ class Step:
     correct2: float
     epsilon: float  # gradients well below this move nothing
     eikonal: float
-    smooth: float
+    smooth: float  # where colour changes along the surface by much more than ``plain`` a voxel
+    smooth_plain: float  # where by much less
+    plain: float
     anchor: float  # weight of the measured distance
     smooth_color: float
     band: float  # distances are clamped to +-band [voxel]
@@ -33,6 +35,29 @@ def distance_at(grid: Grid, x: int, y: int, z: int):
     return grid.values[(xc * grid.ny + yc) * grid.nz + zc]
 
 
+@wp.func
+def is_seen(grads: wp.array2d(dtype=wp.vec4), index: int):
+    """Whether a ray of this step saw colour at a vertex."""
+    total = float(0.0)
+    for part in range(grads.shape[0]):
+        g = grads[part, index]
+        total += wp.abs(g[0]) + wp.abs(g[1]) + wp.abs(g[2])
+    return total > 1.0e-5
+
+
+@wp.func
+def change_along(dx: wp.vec4, dy: wp.vec4, dz: wp.vec4) -> float:
+    """Square of the colour's slope along the surface, mean of the channels [sRGB / voxel]."""
+    n = wp.vec3(dx[3], dy[3], dz[3])
+    n = n / wp.max(wp.length(n), 1.0e-6)
+    total = float(0.0)
+    for c in range(3):
+        slope = wp.vec3(dx[c], dy[c], dz[c])
+        along = slope - n * wp.dot(slope, n)
+        total += wp.dot(along, along)
+    return total / 3.0
+
+
 @wp.kernel(enable_backward=False)
 def regularize(
     grid: Grid,
@@ -40,12 +65,14 @@ def regularize(
     first: int,
     step: Step,
     measured: wp.array(dtype=wp.vec2),  # distance [voxel], firmness 0..1
+    grads: wp.array2d(dtype=wp.vec4),  # of this step, by part
     prior: wp.array(dtype=wp.vec4),
 ):
     """Gradient of the smoothness terms at each active grid vertex, written to ``prior``.
 
     Eikonal: sum over vertices of (|central difference| - 1)^2; smoothness: half the squared
-    Laplacian's Dirichlet form. Each vertex gathers from its neighbours, so nothing races.
+    Laplacian's Dirichlet form, with more weight where colour says nothing about the shape. Each
+    vertex gathers from its neighbours, so nothing races.
     """
     n = first + wp.tid()
     index = active[n]
@@ -53,15 +80,18 @@ def regularize(
     y = (index // grid.nz) % grid.ny
     x = index // (grid.nz * grid.ny)
     here = grid.values[index]
-    mean = (
-        distance_at(grid, x - 1, y, z)
-        + distance_at(grid, x + 1, y, z)
-        + distance_at(grid, x, y - 1, z)
-        + distance_at(grid, x, y + 1, z)
-        + distance_at(grid, x, y, z - 1)
-        + distance_at(grid, x, y, z + 1)
-    ) / 6.0
-    rough = here - mean
+    left = distance_at(grid, x - 1, y, z)
+    right = distance_at(grid, x + 1, y, z)
+    front = distance_at(grid, x, y - 1, z)
+    back = distance_at(grid, x, y + 1, z)
+    below = distance_at(grid, x, y, z - 1)
+    above = distance_at(grid, x, y, z + 1)
+    rough = here - (left + right + front + back + below + above) / 6.0
+    change = change_along((right - left) * 0.5, (back - front) * 0.5, (above - below) * 0.5)
+    smooth = step.smooth
+    if is_seen(grads, index):  # where no ray arrives, nothing would hold against it
+        told = change / (change + step.plain * step.plain + 1.0e-12)
+        smooth = step.smooth * told + step.smooth_plain * (1.0 - told)
     # d/ds of the eikonal terms of the six neighbours whose central difference uses this vertex
     eikonal = float(0.0)
     if step.eikonal > 0.0:
@@ -97,7 +127,7 @@ def regularize(
         step.smooth_color * rough[0],
         step.smooth_color * rough[1],
         step.smooth_color * rough[2],
-        step.smooth * rough[3] + step.eikonal * eikonal + anchor,
+        smooth * rough[3] + step.eikonal * eikonal + anchor,
     )
 
 

@@ -56,6 +56,10 @@ class Adam:
     """Gradients well below this move nothing, or noise would grow where no ray arrives."""
     eikonal: float = 0.01
     smooth: float = 0.01
+    smooth_plain: float | None = None
+    """Where colour does not change along the surface; None: as elsewhere."""
+    plain: float = 0.01
+    """Change of colour that lies between both [sRGB / voxel]."""
     anchor: float = 0.0
     """Weight of the measured distances, where the grid has them."""
     smooth_color: float = 0.0
@@ -250,6 +254,8 @@ class VolumeGrid:
         step.correct2 = 1.0 / (1.0 - adam.beta2**self.iteration)
         step.epsilon = adam.epsilon
         step.eikonal, step.smooth = adam.eikonal, adam.smooth
+        step.smooth_plain = adam.smooth if adam.smooth_plain is None else adam.smooth_plain
+        step.plain = adam.plain
         step.anchor = adam.anchor
         step.smooth_color, step.band = adam.smooth_color, adam.band
         prior = torch.empty(len(self.active), 4, device=self.device)
@@ -257,7 +263,13 @@ class VolumeGrid:
         ranges = split(len(self.active), part_count(self.device))
         launch_parts(
             volume_step.regularize,
-            [(b - a, [grid, self.active, a, step, measured, (prior, wp.vec4)]) for a, b in ranges],
+            [
+                (
+                    b - a,
+                    [grid, self.active, a, step, measured, (self.grads, wp.vec4), (prior, wp.vec4)],
+                )
+                for a, b in ranges
+            ],
             self.device,
         )
         tail = [

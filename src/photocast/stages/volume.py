@@ -184,6 +184,10 @@ def _adam(config: VolumeConfig, here: float, overall: float, doubt: float) -> Ad
         epsilon=config.epsilon,
         eikonal=config.eikonal,
         smooth=_between(config.smooth, overall) * doubt,
+        smooth_plain=max(
+            _between(config.smooth_plain, overall), _between(config.smooth, overall) * doubt
+        ),
+        plain=config.plain,
         anchor=_between(config.depth.weight, overall),
         band=BAND,
     )
