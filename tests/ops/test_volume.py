@@ -169,6 +169,40 @@ def test_measured_distances_pull_the_surface():
     assert after[near].mean() < 0.3 * before[near].mean()
 
 
+def dented_and_seen_from_below(**adam):
+    """Distances of a noisy sphere after it was shown one colour."""
+    values = sphere_values((13, 13, 13), 4.0)
+    noise = torch.randn(values.shape[:3], generator=torch.Generator().manual_seed(3))
+    values[..., 3] += 0.3 * noise
+    grid = VolumeGrid(values.clone())
+    middle = torch.arange(256).view(16, 16)[5:11, 5:11].flatten()  # none passes beside it
+    for i in range(20):
+        grid.train(
+            bank_of_one_color((200, 200, 200)),
+            middle,
+            sharpness=4.0,
+            loss=LossTerms(alpha_weight=0.0),
+            adam=Adam(rate_color=0.1, eikonal=0.0, smooth=0.0, **adam),
+            seed=i,
+        )
+    return grid.values[..., 3]
+
+
+def roughness(distance):
+    inner = distance[1:-1, 1:-1, 1:-1]
+    around = sum(torch.roll(distance, shift, axis) for axis in range(3) for shift in (1, -1)) / 6
+    return (inner - around[1:-1, 1:-1, 1:-1]).abs()[5:7, 5:7, :5]  # where the camera looks
+
+
+def test_plain_places_are_smoothed_where_they_are_seen_and_left_alone_where_not():
+    free = dented_and_seen_from_below()
+    smooth = dented_and_seen_from_below(smooth_plain=1.0, plain=10.0)  # all counts as plain
+    patterned = dented_and_seen_from_below(smooth_plain=1.0, plain=0.0)
+    assert roughness(smooth).mean() < 0.6 * roughness(free).mean()
+    assert torch.equal(patterned, free)
+    assert torch.equal(smooth[:, :, 9:], free[:, :, 9:])
+
+
 def test_upsampling_keeps_linear_fields_exact():
     axes = torch.meshgrid(*(torch.arange(4.0),) * 3, indexing="ij")
     field = (axes[0] + 2 * axes[1] - axes[2])[..., None]
