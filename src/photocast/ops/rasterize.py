@@ -35,7 +35,7 @@ __all__ = ["Raster", "rasterize", "rasterize_twin"]
 
 NO_KEY = 2**63 - 1
 DEPTH_STEPS = 2**31 - 1
-MOST_PIXELS = 64  # of a box, per thread; larger ones are drawn by all threads
+MOST_PIXELS = 4096  # of a box; larger ones, which are few, are drawn by all threads
 DRAWERS = 2**17  # all threads: about what a large GPU holds at once
 
 
@@ -154,7 +154,7 @@ def _draw(clip: Tensor, faces: Tensor, keys: Tensor) -> None:
     counts = torch.zeros(1, dtype=torch.int32, device=clip.device)
     large = torch.empty(views * len(faces), dtype=torch.int32, device=clip.device)
     grid = grid_of(height, width, parts=strips)
-    drawn = [clip, faces, grid, MOST_PIXELS * strips, keys, counts, large]
+    drawn = [clip, faces, grid, MOST_PIXELS, keys, counts, large]
     launch(draw_kernel, (views, len(faces), strips), drawn, clip.device)
     drawn = [clip, faces, grid, counts, large, DRAWERS, keys]
     launch(draw_large_kernel, DRAWERS, drawn, clip.device)
